@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/* Getting a userfaultfd that acts on a process: its own call for ours, an injected one for another. */
+#ifndef PROCESS_ATTACH_H
+#define PROCESS_ATTACH_H
+
+#include "process/process.h"
+
+/*
+ * Open process->registry, if it is not open yet, and note process->stopped_ns.
+ * Errors as pagescan_tracker_open() states them, said in @reterr.
+ */
+int pagescan_attach(struct pagescan_process *process, uint32_t stop_timeout_ms,
+		    struct pagescan_error *reterr);
+
+#endif

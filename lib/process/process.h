@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/* What a process object holds. */
+#ifndef PROCESS_PROCESS_H
+#define PROCESS_PROCESS_H
+
+#include "process/registry.h"
+#include <pagescan/process.h>
+
+/*
+ * Bounds for one call that holds another process's mmap lock, so that its mmap
+ * and its faults wait a fraction of a millisecond at most (field: arming 4 GiB in
+ * one call stalled mmap for 89 ms). Looking is cheaper than arming.
+ */
+#define PAGESCAN_HOLD_ARM  (UINT64_C(32) << 20)
+#define PAGESCAN_HOLD_LOOK (UINT64_C(256) << 20)
+
+struct pagescan_maps_reader; /* lib/process/mapping.c */
+
+struct pagescan_process {
+	pid_t pid;
+	bool is_own;
+	bool has_tracker;
+	int pidfd;
+	int proc_fd;	/* /proc/PID, as it was at open */
+	int pagemap_fd; /* keeps the memory that was opened (R9.2) */
+	struct pagescan_maps_reader *maps;
+	struct pagescan_registry registry;
+	uint64_t stopped_ns; /* by attaching */
+	int go_fd;	     /* of a spawned program: its helper waits for a byte; -1 otherwise */
+};
+
+/* The system's page size, read once. */
+uint64_t pagescan_page_size(void);
+
+/* CLOCK_MONOTONIC in nanoseconds. */
+uint64_t pagescan_now_ns(void);
+
+/* What kind of memory a mapping is. */
+enum pagescan_memory_kind pagescan_mapping_kind(const struct pagescan_mapping *mapping);
+
+#endif

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Which ranges of a process we registered with our userfaultfd, and what kind of
+ * memory they are. Protection happens inside it only: a get-and-protect beyond
+ * takes the writes of whoever tracks there (R9.3).
+ */
+#ifndef PROCESS_REGISTRY_H
+#define PROCESS_REGISTRY_H
+
+#include "base/rangeset.h"
+
+/* The kind decides which pages count as written in another process (tracker.h). */
+enum pagescan_memory_kind {
+	PAGESCAN_MEMORY_ANON,         /* private, no file: FILE is never set */
+	PAGESCAN_MEMORY_PRIVATE_FILE, /* a page is the file's until it is written */
+	PAGESCAN_MEMORY_SHARED
+};
+
+struct pagescan_registration {
+	uint64_t start;
+	uint64_t end;
+	uint64_t page_size; /* larger than the system's for hugetlb */
+	enum pagescan_memory_kind kind;
+};
+
+struct pagescan_registry {
+	int uffd; /* -1: not attached */
+	struct pagescan_rangeset ranges;
+	uint64_t longest_hold_ns; /* longest call that kept the target's mmap lock */
+};
+
+/* Takes over @uffd and speaks UFFDIO_API with it. */
+int pagescan_registry_open(struct pagescan_registry *registry, int uffd);
+
+/*
+ * Register [r->start, r->end) with the kernel, and note it. Registering again is
+ * harmless and tells whether the range is still ours: -EBUSY if another
+ * userfaultfd holds a part of it. Other errors: R10.2; -ENOMEM also when the
+ * target is gone (R9.5).
+ */
+int pagescan_registry_add(struct pagescan_registry *registry, const struct pagescan_registration *r);
+
+/* The first registration that ends above @address. */
+bool pagescan_registry_find(const struct pagescan_registry *registry, uint64_t address,
+			    struct pagescan_registration *ret);
+
+/* Take our hands off what is noted in [start, end), in pieces of bounded time. Cannot fail. */
+void pagescan_registry_release(struct pagescan_registry *registry, uint64_t start, uint64_t end);
+
+/* Drop the note alone: the memory is gone, or another's. */
+int pagescan_registry_forget(struct pagescan_registry *registry, uint64_t start, uint64_t end);
+
+/* Release everything and close the userfaultfd. Accepts one that never opened. */
+void pagescan_registry_close(struct pagescan_registry *registry);
+
+#endif
