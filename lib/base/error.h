@@ -12,7 +12,8 @@ int pagescan_error_set(struct pagescan_error *reterr, int code, const char *form
 /*
  * Copy the caller's options into ours, as the kernel does with structs that
  * grow: a shorter one is padded with zeros, a longer one must have a tail of
- * zeros (-E2BIG). NULL gives all zeros. @opts begins with a size_t of its size.
+ * zeros (-E2BIG). NULL gives all zeros. @opts begins with a size_t of its size, at
+ * least @min_size (-EINVAL); ours ends up with @our_size there.
  */
 int pagescan_opts_copy(void *ours, size_t our_size, const void *opts, size_t min_size);
 

@@ -3,6 +3,7 @@
 #ifndef PROCESS_PROCESS_H
 #define PROCESS_PROCESS_H
 
+#include "base/system.h"
 #include "process/registry.h"
 #include <pagescan/process.h>
 
@@ -28,12 +29,6 @@ struct pagescan_process {
 	uint64_t stopped_ns; /* by attaching */
 	int go_fd;	     /* of a spawned program: its helper waits for a byte; -1 otherwise */
 };
-
-/* The system's page size, read once. */
-uint64_t pagescan_page_size(void);
-
-/* CLOCK_MONOTONIC in nanoseconds. */
-uint64_t pagescan_now_ns(void);
 
 /* What kind of memory a mapping is. */
 enum pagescan_memory_kind pagescan_mapping_kind(const struct pagescan_mapping *mapping);
