@@ -1,13 +1,58 @@
-# Thin front of Meson: every target says what it needs and does the rest itself.
-BUILD ?= build
+# A thin front of Meson: every target says what it needs and does the rest itself.
+#
+#   make            build into build/: the command, and the libraries beside it
+#   make demo       watch a real program write (installs what is missing, as root)
+#   make check      run all tests (installs what is missing, as root)
+#   make bench      measure; NAME=collect-clean picks one
+#   make format     lay out the C files; format-check only looks
+#   make install    into DESTDIR and PREFIX
+#   make clean      remove the build directory
 
-all: $(BUILD)/build.ninja
+BUILD ?= build
+PREFIX ?= /usr/local
+
+.NOTPARALLEL:
+
+all: have-packages $(BUILD)/build.ninja
 	@ninja -C $(BUILD)
 
+demo: get-packages $(BUILD)/build.ninja
+	@echo "demo: building"
+	@ninja -C $(BUILD) --quiet
+	@tools/demo.sh $(BUILD)
+
+check: get-packages $(BUILD)/build.ninja
+	@echo "check: building"
+	@ninja -C $(BUILD) --quiet
+	@tools/check.py $(BUILD)
+
+bench: have-packages $(BUILD)/build.ninja
+	@ninja -C $(BUILD) --quiet bench/bench
+	@$(BUILD)/bench/bench $(NAME)
+
+format:
+	@tools/packages.sh need ci
+	@tools/format.sh
+
+format-check:
+	@tools/packages.sh need ci
+	@tools/format.sh check
+
+install: have-packages $(BUILD)/build.ninja
+	@meson configure $(BUILD) --prefix $(PREFIX)
+	@ninja -C $(BUILD) --quiet
+	@meson install -C $(BUILD) --no-rebuild --quiet $(if $(DESTDIR),--destdir $(abspath $(DESTDIR)))
+
+clean:
+	@rm -rf $(BUILD)
+
+have-packages:
+	@tools/packages.sh need
+
+get-packages:
+	@tools/packages.sh get
+
 $(BUILD)/build.ninja:
-	meson setup $(BUILD)
+	@meson setup $(BUILD) --prefix $(PREFIX)
 
-check: all
-	meson test -C $(BUILD) --print-errorlogs
-
-.PHONY: all check
+.PHONY: all demo check bench format format-check install clean have-packages get-packages
