@@ -16,7 +16,7 @@ extern "C" {
 #endif
 
 #if defined(__GNUC__)
-#define PAGESCAN_API __attribute__((visibility("default")))
+#define PAGESCAN_API        __attribute__((visibility("default")))
 #define PAGESCAN_MUST_CHECK __attribute__((warn_unused_result))
 #else
 #define PAGESCAN_API

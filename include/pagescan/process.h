@@ -47,10 +47,10 @@ struct pagescan_mapping {
 
 /** Memory whose writes no tracker of pages sees (pins made before it was armed). */
 struct pagescan_pins {
-	uint64_t pinned;           /**< Bytes pinned for devices (VmPin). */
-	uint32_t n_direct_files;   /**< Open files in O_DIRECT mode. */
-	uint32_t n_uring_buffers;  /**< Fixed buffers registered with io_uring. */
-	uint32_t n_userfaultfds;   /**< Its own userfaultfds: they fail on memory we track. */
+	uint64_t pinned;          /**< Bytes pinned for devices (VmPin). */
+	uint32_t n_direct_files;  /**< Open files in O_DIRECT mode. */
+	uint32_t n_uring_buffers; /**< Fixed buffers registered with io_uring. */
+	uint32_t n_userfaultfds;  /**< Its own userfaultfds: they fail on memory we track. */
 };
 
 /**

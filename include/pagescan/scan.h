@@ -46,9 +46,8 @@ struct pagescan_expr;
  *
  * @return 0, or -EINVAL, with the place of the mistake in @p reterr.
  */
-PAGESCAN_API PAGESCAN_MUST_CHECK int pagescan_expr_parse(const char *text,
-							 struct pagescan_expr **ret,
-							 struct pagescan_error *reterr);
+PAGESCAN_API PAGESCAN_MUST_CHECK int
+pagescan_expr_parse(const char *text, struct pagescan_expr **ret, struct pagescan_error *reterr);
 
 /** Free it. Scans made with it do not need it any more. */
 PAGESCAN_API void pagescan_expr_free(struct pagescan_expr *expr);
@@ -149,8 +148,8 @@ enum pagescan_era {
 /** What this kernel can do, found by trying it. */
 struct pagescan_capabilities {
 	enum pagescan_era era;
-	uint64_t categories;  /**< Those that scans accept. */
-	bool has_wp_async;    /**< Write tracking works, for this process, with its privilege. */
+	uint64_t categories; /**< Those that scans accept. */
+	bool has_wp_async;   /**< Write tracking works, for this process, with its privilege. */
 	bool has_procmap_query;
 };
 

@@ -64,8 +64,8 @@ struct pagescan_tracker;
 
 /** Options of pagescan_tracker_open(). */
 struct pagescan_tracker_opts {
-	size_t size;    /**< sizeof(struct pagescan_tracker_opts). */
-	uint32_t flags; /**< Or of PAGESCAN_TRACKER_*. */
+	size_t size;              /**< sizeof(struct pagescan_tracker_opts). */
+	uint32_t flags;           /**< Or of PAGESCAN_TRACKER_*. */
 	uint32_t stop_timeout_ms; /**< How long to try to stop all threads for attaching; 0: 100. */
 };
 
@@ -90,9 +90,10 @@ struct pagescan_tracker_opts {
  *          process), -ETIMEDOUT (a thread would not stop), -ENOEXEC (a 32-bit
  *          program), -ESRCH, -ENOMEM. @p reterr says which and what to do.
  */
-PAGESCAN_API PAGESCAN_MUST_CHECK int
-pagescan_tracker_open(struct pagescan_process *process, const struct pagescan_tracker_opts *opts,
-		      struct pagescan_tracker **ret, struct pagescan_error *reterr);
+PAGESCAN_API PAGESCAN_MUST_CHECK int pagescan_tracker_open(struct pagescan_process *process,
+							   const struct pagescan_tracker_opts *opts,
+							   struct pagescan_tracker **ret,
+							   struct pagescan_error *reterr);
 
 /** Stop tracking and take everything back, in small steps. The memory stays as it is. */
 PAGESCAN_API void pagescan_tracker_close(struct pagescan_tracker *tracker);
@@ -172,7 +173,7 @@ PAGESCAN_API int pagescan_tracker_visit_untracked(struct pagescan_tracker *track
 /** What tracking cost the process so far. */
 struct pagescan_tracker_cost {
 	uint64_t stopped_ns;      /**< How long attaching stopped its threads. */
-	uint64_t longest_hold_ns; /**< Longest single call that could make its mmap or fault wait. */
+	uint64_t longest_hold_ns; /**< Longest call that made its mmap or faults wait. */
 	uint64_t n_faults;        /**< Write faults caused, at most. */
 	uint64_t n_huge_split;    /**< Huge pages found split that were huge when armed. */
 	uint64_t n_huge_restored; /**< Huge pages put back; counted by pagescan_tracker_finish(). */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Getting a userfaultfd that acts on a process: its own call for ours, an injected one for another. */
+/* A userfaultfd that acts on a process: by its own call for ours, an injected one for another. */
 #ifndef PROCESS_ATTACH_H
 #define PROCESS_ATTACH_H
 

@@ -13,7 +13,7 @@ enum pagescan_maps_source {
 
 struct pagescan_maps_reader;
 
-/* @proc_fd is borrowed. 0 or a negative errno; -EOPNOTSUPP: QUERY was asked for and is not there. */
+/* @proc_fd is borrowed. 0 or a negative errno; -EOPNOTSUPP: QUERY was asked for, but is missing. */
 int pagescan_maps_reader_open(int proc_fd, enum pagescan_maps_source source,
 			      struct pagescan_maps_reader **ret);
 

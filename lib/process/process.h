@@ -22,12 +22,12 @@ struct pagescan_process {
 	bool is_own;
 	bool has_tracker;
 	int pidfd;
-	int proc_fd;	/* /proc/PID, as it was at open */
+	int proc_fd;    /* /proc/PID, as it was at open */
 	int pagemap_fd; /* keeps the memory that was opened (R9.2) */
 	struct pagescan_maps_reader *maps;
 	struct pagescan_registry registry;
 	uint64_t stopped_ns; /* by attaching */
-	int go_fd;	     /* of a spawned program: its helper waits for a byte; -1 otherwise */
+	int go_fd;           /* of a spawned program: its helper waits for a byte; -1 otherwise */
 };
 
 /* What kind of memory a mapping is. */

@@ -38,7 +38,8 @@ int pagescan_registry_open(struct pagescan_registry *registry, int uffd);
  * userfaultfd holds a part of it. Other errors: R10.2; -ENOMEM also when the
  * target is gone (R9.5).
  */
-int pagescan_registry_add(struct pagescan_registry *registry, const struct pagescan_registration *r);
+int pagescan_registry_add(struct pagescan_registry *registry,
+			  const struct pagescan_registration *r);
 
 /* The first registration that ends above @address. */
 bool pagescan_registry_find(const struct pagescan_registry *registry, uint64_t address,
