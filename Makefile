@@ -10,6 +10,8 @@
 
 BUILD ?= build
 PREFIX ?= /usr/local
+# Further arguments for a first "meson setup", for instance -Dwerror=true.
+SETUP ?=
 
 .NOTPARALLEL:
 
@@ -40,8 +42,9 @@ format-check:
 
 install: have-packages $(BUILD)/build.ninja
 	@meson configure $(BUILD) --prefix $(PREFIX)
-	@ninja -C $(BUILD) --quiet
+	@log=$$(ninja -C $(BUILD)) || { echo "$$log"; exit 1; }
 	@meson install -C $(BUILD) --no-rebuild --quiet $(if $(DESTDIR),--destdir $(abspath $(DESTDIR)))
+	@$(if $(DESTDIR),:,ldconfig)
 
 clean:
 	@rm -rf $(BUILD)
@@ -52,7 +55,9 @@ have-packages:
 get-packages:
 	@tools/packages.sh get
 
+# Quiet, unless it fails.
 $(BUILD)/build.ninja:
-	@meson setup $(BUILD) --prefix $(PREFIX)
+	@echo "configuring $(BUILD)"
+	@log=$$(meson setup $(BUILD) --prefix $(PREFIX) $(SETUP) 2>&1) || { echo "$$log"; exit 1; }
 
 .PHONY: all demo check bench format format-check install clean have-packages get-packages
