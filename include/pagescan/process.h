@@ -99,7 +99,9 @@ pagescan_process_get_state(struct pagescan_process *process);
  * each answer was true at one moment of its call. The vsyscall page is no mapping.
  *
  * Where the kernel has no PROCMAP_QUERY (before Linux 6.11) the walk reads
- * /proc/PID/maps; an address below the last one begins a new reading.
+ * /proc/PID/maps; then rising addresses share one reading, and an address that is
+ * not above the last one begins a new one. The name is as it stands there: a
+ * newline in a path is written \012.
  *
  * @return 1 and the mapping in @p ret, 0 if there is none above, -ESRCH if the
  *         process's memory is gone.

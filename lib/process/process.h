@@ -21,9 +21,10 @@ struct pagescan_process {
 	pid_t pid;
 	bool is_own;
 	bool has_tracker;
-	int pidfd;
-	int proc_fd;    /* /proc/PID, as it was at open */
+	int pidfd;      /* -1: own */
+	int proc_fd;    /* /proc/PID: never meets a later process of the same number */
 	int pagemap_fd; /* keeps the memory that was opened (R9.2) */
+	int auxv_fd;    /* so does this; tells whether the process still lives in it */
 	struct pagescan_maps_reader *maps;
 	struct pagescan_registry registry;
 	uint64_t stopped_ns; /* by attaching */
