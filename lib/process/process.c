@@ -242,7 +242,7 @@ int pagescan_process_open(pid_t pid, struct pagescan_process **ret, struct pages
 		.proc_fd = -1,
 		.pagemap_fd = -1,
 		.auxv_fd = -1,
-		.registry = {.uffd = -1},
+		.registry = {.uffd = -1, .pagemap_fd = -1},
 		.go_fd = -1,
 	};
 	r = open_pid(process, pid ? pid : getpid(), reterr);
@@ -252,6 +252,8 @@ int pagescan_process_open(pid_t pid, struct pagescan_process **ret, struct pages
 		pagescan_process_close(process);
 		return r;
 	}
+	process->registry.pagemap_fd = process->pagemap_fd;
+	process->registry.maps = process->maps;
 	*ret = process;
 	return 0;
 }
@@ -260,6 +262,7 @@ void pagescan_process_close(struct pagescan_process *process)
 {
 	if (!process)
 		return;
+	pagescan_registry_close(&process->registry);
 	close_memory(process);
 	if (process->go_fd >= 0)
 		close(process->go_fd);

@@ -23,14 +23,31 @@ struct pagescan_registration {
 	enum pagescan_memory_kind kind;
 };
 
+struct pagescan_maps_reader;
+
+/* A process object is opened with one that has the first three set, and all else zero. */
 struct pagescan_registry {
-	int uffd; /* -1: not attached */
+	int uffd;       /* -1: not attached */
+	int pagemap_fd; /* borrowed, as is the next */
+	struct pagescan_maps_reader *maps;
 	struct pagescan_rangeset ranges;
 	uint64_t longest_hold_ns; /* longest call that kept the target's mmap lock */
+	uint64_t held_ns;         /* since others last had a chance to take it */
 };
 
-/* Takes over @uffd and speaks UFFDIO_API with it. */
+/*
+ * Takes over @uffd, also on failure, and speaks UFFDIO_API with it. -EOPNOTSUPP:
+ * the kernel lacks async write-protection.
+ */
 int pagescan_registry_open(struct pagescan_registry *registry, int uffd);
+
+/*
+ * To be called after each call that kept the target's mmap lock, with the time at
+ * which it began. Bounding each call is not enough: whoever sleeps on the lock is
+ * woken when we let go, and finds us there again, for 4 to 8 ms in measurements.
+ * So it sleeps a little whenever enough time has been held.
+ */
+void pagescan_registry_note_hold(struct pagescan_registry *registry, uint64_t began_ns);
 
 /*
  * Register [r->start, r->end) with the kernel, and note it. Registering again is
@@ -45,8 +62,11 @@ int pagescan_registry_add(struct pagescan_registry *registry,
 bool pagescan_registry_find(const struct pagescan_registry *registry, uint64_t address,
 			    struct pagescan_registration *ret);
 
-/* Take our hands off what is noted in [start, end), in pieces of bounded time. Cannot fail. */
-void pagescan_registry_release(struct pagescan_registry *registry, uint64_t start, uint64_t end);
+/*
+ * Take our hands off what is noted in [start, end), in pieces of bounded time. 0 or
+ * -ENOMEM (a note had to be cut in two; nothing is done).
+ */
+int pagescan_registry_release(struct pagescan_registry *registry, uint64_t start, uint64_t end);
 
 /* Drop the note alone: the memory is gone, or another's. */
 int pagescan_registry_forget(struct pagescan_registry *registry, uint64_t start, uint64_t end);
