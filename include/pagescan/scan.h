@@ -13,7 +13,9 @@
  *
  * Those are the masks of the plain case. The library asks the kernel for the
  * cheapest masks that give the same answer: on private anonymous memory, for
- * instance, it never asks for FILE, which costs a lookup a page.
+ * instance, it never asks for FILE, which costs a lookup a page. (What kind of
+ * memory it is, it asks just before: where a mapping is replaced in between, FILE
+ * may be that of the one before.)
  *
  * A page matches if it has all of R, none of X, and at least one of A (or A is
  * 0). A filter of all zeros matches every page of every mapping, populated or not.
@@ -76,8 +78,13 @@ enum pagescan_operation {
 /**
  * Arm what is reported in the same step: its next write is noticed again. Only
  * memory that a tracker of this process object registered is ever armed; the
- * rest is passed over, as if it did not match (R3.3). The filter must require
- * WRITTEN.
+ * rest is passed over, as if it did not match (R3.3). So are pages of another
+ * process that are not populated: arming them would create page tables there.
+ * No page can match that is not WRITTEN, or it is -EINVAL.
+ *
+ * What is reported is armed, and nothing else is. If the kernel cannot tell the
+ * condition of the filter in one call, pages are found first and armed then: one
+ * that changed in between may be reported though it does not match any more.
  */
 #define PAGESCAN_SCAN_PROTECT UINT32_C(0x1)
 
@@ -101,8 +108,9 @@ struct pagescan_scan;
  * Prepare a scan. @p filter and @p opts are copied.
  *
  * @return 0, -EINVAL (unaligned start, end below start, PROTECT without WRITTEN
- *         required), -EOPNOTSUPP (no PAGEMAP_SCAN on this kernel, or a category
- *         that this kernel lacks, named in @p reterr), -ENOMEM.
+ *         required, unknown categories), -EOPNOTSUPP (no PAGEMAP_SCAN on this
+ *         kernel, or a category that this kernel lacks, named in @p reterr),
+ *         -ENOMEM.
  */
 PAGESCAN_API PAGESCAN_MUST_CHECK int pagescan_scan_new(struct pagescan_process *process,
 						       const struct pagescan_filter *filter,
@@ -120,7 +128,8 @@ PAGESCAN_API void pagescan_scan_free(struct pagescan_scan *scan);
  *
  * Every page is looked at once: none is lost and none repeated, whatever the
  * kernel's walk_end does. Each page's answer is true at one moment of the call;
- * together they are no snapshot. A large array is cheaper: 512 and more.
+ * together they are no snapshot. A large array is cheaper: 512 and more. In
+ * another process no call holds its memory long, so there are more of them.
  *
  * The array must not lie in memory that is being armed: filling it is a write.
  *

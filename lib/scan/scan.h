@@ -5,16 +5,44 @@
 
 #include "process/process.h"
 #include "scan/operation.h"
+#include "scan/plan.h"
+#include "scan/probe.h"
 #include <pagescan/scan.h>
 
+/* May not be copied or moved: it may point into itself. */
 struct pagescan_scan {
 	struct pagescan_process *process;
+	struct pagescan_operation_handle *operation;
+	struct pagescan_operation_kernel kernel;
+
+	struct pagescan_condition condition;
+	struct pagescan_plan plan;      /* where nothing is known of the memory */
+	struct pagescan_plan anon_plan; /* where it is private and anonymous */
+	bool needs_kinds;               /* these two differ */
+	bool is_era_1;
+	uint32_t flags;
+
+	uint64_t start;
+	uint64_t end;
 	uint64_t position;
+	uint64_t max_pages; /* UINT64_MAX: no limit */
+	uint64_t n_wanted;  /* how many of them are still wanted */
+
+	/* Up to here one mapping a call, because a call over several of them was refused. */
+	uint64_t single_end;
+	unsigned n_refused; /* calls in a row whose one mapping had changed when asked for again */
 };
 
 /* As pagescan_scan_new(), in place; holds no resources, so there is nothing to release. */
 int pagescan_scan_init(struct pagescan_scan *scan, struct pagescan_process *process,
 		       const struct pagescan_filter *filter, const struct pagescan_scan_opts *opts,
 		       struct pagescan_error *reterr);
+
+/* The same over any operation that can do what @can says. */
+int pagescan_scan_init_on(struct pagescan_scan *scan, struct pagescan_process *process,
+			  const struct pagescan_filter *filter,
+			  const struct pagescan_scan_opts *opts,
+			  struct pagescan_operation_handle *operation,
+			  const struct pagescan_probed *can, struct pagescan_error *reterr);
 
 #endif
