@@ -221,11 +221,9 @@ static int release_range(struct pagescan_registry *registry, uint64_t start, uin
 		uint64_t piece_end = find_piece(registry, start, end, page_size);
 
 		r = take_off(registry, start, piece_end);
-		/* One more mapping was needed for a moment and the target may have no more. */
+		/* It needs one more mapping for a moment, and the target may have no more. */
 		if (r == -ENOMEM)
 			piece_end = end;
-		if (r == -ENOMEM && take_off(registry, start, end) == 0)
-			return 0;
 		if (r < 0)
 			r = take_off_by_mapping(registry, start, piece_end);
 		start = piece_end;
