@@ -1,95 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Registering memory of other processes, and letting go of it without harm. */
 #include "process/registry.h"
-#include "base/system.h"
-#include "child.h"
-#include "process/process.h"
-#include "support.h"
-#include "uffd.h"
+#include "target.h"
 
 #include <string.h>
-#include <sys/mman.h>
 
-#define BASE   UINT64_C(0x200000000000)
-#define MIB    (UINT64_C(1) << 20)
-#define GIB    (UINT64_C(1) << 30)
 #define N_MANY 60000
-
-/* A child with memory at BASE that is laid out for the test, and what we hold of it. */
-struct target {
-	struct child child;
-	struct pagescan_process *process;
-	struct pagescan_registry *registry;
-	int pagemap_fd;
-	uint64_t page;
-};
-
-static void *map_at(uint64_t start, uint64_t length, int flags)
-{
-	void *at = mmap((void *)start, length, PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE | flags,
-			-1, 0);
-
-	if (at == MAP_FAILED)
-		_exit(7);
-	return at;
-}
-
-static void map_small_pages(uint64_t start, uint64_t length)
-{
-	madvise(map_at(start, length, 0), length, MADV_NOHUGEPAGE);
-}
-
-/* Lay out, hand over a userfaultfd, and then do as told. */
-static void live(int fd, void *arg)
-{
-	int (*lay_out)(char told) = (int (*)(char))arg;
-	char told = 0;
-
-	do {
-		lay_out(told);
-		if (told)
-			child_say(fd, told);
-		else
-			uffd_send(fd);
-		told = child_hear(fd);
-	} while (told);
-}
-
-static bool target_open(struct target *target, int (*lay_out)(char told))
-{
-	int uffd;
-
-	target->page = pagescan_page_size();
-	target->child = child_start(live, (void *)lay_out);
-	uffd = uffd_receive(target->child.fd);
-	assert_int_equal(pagescan_process_open(target->child.pid, &target->process, NULL), 0);
-	target->registry = &target->process->registry;
-	target->pagemap_fd = target->process->pagemap_fd;
-	if (uffd >= 0 && pagescan_registry_open(target->registry, uffd) == 0)
-		return true;
-	pagescan_process_close(target->process);
-	child_end(&target->child);
-	return false;
-}
-
-static void target_tell(struct target *target, char what)
-{
-	child_say(target->child.fd, what);
-	assert_int_equal(child_hear(target->child.fd), what);
-}
-
-static void target_close(struct target *target)
-{
-	pagescan_process_close(target->process);
-	child_end(&target->child);
-}
-
-#define open_or_skip(target, lay_out)                                                              \
-	do {                                                                                       \
-		if (!target_open(target, lay_out))                                                 \
-			skip_because("no userfaultfd with async write-protection here");           \
-	} while (0)
 
 static int add(struct target *target, uint64_t start, uint64_t end)
 {
@@ -114,21 +30,6 @@ static void arm(struct target *target, uint64_t start, uint64_t end)
 static uint64_t count_registered(struct target *target, uint64_t start, uint64_t end)
 {
 	return uffd_count(target->pagemap_fd, start, end, PAGESCAN_IS_WPALLOWED);
-}
-
-static unsigned long long read_kib(struct target *target, const char *file, const char *key)
-{
-	char command[128];
-	unsigned long long sum = 0, kib;
-	FILE *output;
-
-	snprintf(command, sizeof(command), "grep '^%s:' /proc/%d/%s", key, (int)target->child.pid,
-		 file);
-	output = popen(command, "r");
-	while (fscanf(output, "%*s %llu kB\n", &kib) == 1)
-		sum += kib;
-	pclose(output);
-	return sum;
 }
 
 static int lay_out_64_mib(char told)
@@ -383,6 +284,7 @@ static int lay_out_and_fill(char told)
 {
 	if (told != 'f')
 		return lay_out_64_mib(told);
+	mprotect((void *)(BASE + 40 * MIB), 24 * MIB, PROT_READ);
 	for (uint64_t i = 0;; i++) {
 		if (mmap((void *)(BASE + GIB + i * 8192), 4096, PROT_READ,
 			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == MAP_FAILED)
@@ -399,13 +301,18 @@ static void test_no_mapping_left(void **state)
 	assert_int_equal(add(&target, BASE, end), 0);
 	arm(&target, BASE, end);
 	target_tell(&target, 'f');
-	/* A part would need one more mapping, and so would the first piece of it all. */
+	/* The first piece of it needs one more mapping. */
 	assert_int_equal(pagescan_registry_release(target.registry, BASE, end), 0);
 	assert_int_equal(count_registered(&target, BASE, end), 0);
 	assert_int_equal(uffd_count(target.pagemap_fd, BASE, end, PAGESCAN_IS_WRITTEN), 64 * MIB);
 
-	assert_int_equal(add(&target, BASE + MIB, end - MIB), -ENOMEM);
+	/* Here the first mapping is registered before the second fails. */
+	assert_int_equal(add(&target, BASE, end - MIB), -ENOMEM);
 	assert_int_equal(count_registered(&target, BASE, end), 0);
+	/* And what was ours before stays. */
+	assert_int_equal(add(&target, BASE, BASE + 40 * MIB), 0);
+	assert_int_equal(add(&target, BASE, end - MIB), -ENOMEM);
+	assert_int_equal(count_registered(&target, BASE, end), 40 * MIB);
 	target_close(&target);
 }
 
