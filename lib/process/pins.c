@@ -22,6 +22,13 @@ static bool is_direct(int fdinfo_fd, const char *number)
 	       (flags & O_DIRECT);
 }
 
+static bool is_empty_slot(const char *line)
+{
+	/* Linux < 6.13 shows its stand-in, which lies at the end of the address space. */
+	return strstr(line, "<none>") || strstr(line, " 0x0/0") ||
+	       strstr(line, " 0xffffffffffffffff/");
+}
+
 /* The slots of its table that hold a buffer; -ENOENT if it does not say. */
 static int count_uring_buffers(int fdinfo_fd, const char *number)
 {
@@ -40,7 +47,7 @@ static int count_uring_buffers(int fdinfo_fd, const char *number)
 	if (line)
 		n = atoi(line + strlen(key));
 	for (int slots = n; slots > 0 && (line = pagescan_lines_next(&lines)); slots--) {
-		if (strstr(line, "<none>") || strstr(line, " 0x0/0"))
+		if (is_empty_slot(line))
 			n--;
 	}
 	pagescan_lines_close(&lines);
