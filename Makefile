@@ -3,6 +3,8 @@
 #   make            build into build/: the command, and the libraries beside it
 #   make demo       watch a real program write (installs what is missing, as root)
 #   make check      run all tests (installs what is missing, as root)
+#   make check-kernels  run them on other kernels, in emulated machines: Debian's 6.1 and
+#                   6.12.95, and what KERNELS names (see tools/check-kernels)
 #   make bench      measure; NAME=collect-clean picks one
 #   make format     lay out the C files; format-check only looks
 #   make install    into DESTDIR and PREFIX
@@ -27,6 +29,11 @@ check: get-packages $(BUILD)/build.ninja
 	@echo "check: building"
 	@ninja -C $(BUILD) --quiet
 	@tools/check.py $(BUILD)
+
+check-kernels: get-packages $(BUILD)/build.ninja
+	@tools/packages.sh get kernels
+	@ninja -C $(BUILD) --quiet
+	@tools/check-kernels $(BUILD) 6.1 6.12.95 $(KERNELS)
 
 bench: have-packages $(BUILD)/build.ninja
 	@ninja -C $(BUILD) --quiet bench/bench
@@ -60,4 +67,4 @@ $(BUILD)/build.ninja:
 	@echo "configuring $(BUILD)"
 	@log=$$(meson setup $(BUILD) --prefix $(PREFIX) $(SETUP) 2>&1) || { echo "$$log"; exit 1; }
 
-.PHONY: all demo check bench format format-check install clean have-packages get-packages
+.PHONY: all demo check check-kernels bench format format-check install clean have-packages get-packages
