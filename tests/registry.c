@@ -364,6 +364,37 @@ static void test_random_changes(void **state)
 	target_close(&target);
 }
 
+/* The child's copy acts on our memory; its closing must not. */
+static void test_close_after_fork(void **state)
+{
+	struct pagescan_process *process;
+	struct pagescan_registration r = {
+		.end = MIB,
+		.page_size = pagescan_page_size(),
+	};
+	void *memory = mmap(NULL, MIB, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	pid_t pid;
+
+	r.start = (uintptr_t)memory;
+	r.end += r.start;
+	assert_int_equal(pagescan_process_open(0, &process, NULL), 0);
+	if (pagescan_registry_open(&process->registry, uffd_make()) < 0) {
+		pagescan_process_close(process);
+		skip_because("no userfaultfd with async write-protection here");
+	}
+	assert_int_equal(pagescan_registry_add(&process->registry, &r), 0);
+	pid = fork();
+	if (pid == 0) {
+		pagescan_process_close(process);
+		_exit(0);
+	}
+	waitpid(pid, NULL, 0);
+	assert_int_equal(uffd_count(process->pagemap_fd, r.start, r.end, PAGESCAN_IS_WPALLOWED),
+			 MIB);
+	pagescan_process_close(process);
+	munmap(memory, MIB);
+}
+
 static void test_no_userfaultfd(void **state)
 {
 	struct pagescan_registry registry = {.uffd = -1};
@@ -391,6 +422,7 @@ int main(void)
 		cmocka_unit_test(test_no_mapping_left),
 		cmocka_unit_test(test_target_is_gone),
 		cmocka_unit_test(test_random_changes),
+		cmocka_unit_test(test_close_after_fork),
 		cmocka_unit_test(test_no_userfaultfd),
 	};
 

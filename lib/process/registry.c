@@ -37,6 +37,7 @@ int pagescan_registry_open(struct pagescan_registry *registry, int uffd)
 		return r;
 	}
 	registry->uffd = uffd;
+	registry->owner = getpid();
 	return 0;
 }
 
@@ -262,6 +263,8 @@ void pagescan_registry_close(struct pagescan_registry *registry)
 
 	if (registry->uffd < 0)
 		return;
+	if (registry->owner != getpid())
+		r = -ECHILD;
 	/* The kernel does it all at close, but in one hold of the lock. */
 	while (r == 0 && pagescan_registry_find(registry, start, &found)) {
 		r = release_range(registry, found.start, found.end, found.page_size);

@@ -8,6 +8,7 @@
 #define PROCESS_REGISTRY_H
 
 #include "base/rangeset.h"
+#include <sys/types.h>
 
 /* The kind decides which pages count as written in another process (tracker.h). */
 enum pagescan_memory_kind {
@@ -30,6 +31,7 @@ struct pagescan_registry {
 	int uffd;       /* -1: not attached */
 	int pagemap_fd; /* borrowed, as is the next */
 	struct pagescan_maps_reader *maps;
+	pid_t owner; /* who opened it: the copy that fork makes must not touch anything */
 	struct pagescan_rangeset ranges;
 	uint64_t longest_hold_ns; /* longest call that kept the target's mmap lock */
 	uint64_t held_ns;         /* since others last had a chance to take it */
@@ -71,7 +73,10 @@ int pagescan_registry_release(struct pagescan_registry *registry, uint64_t start
 /* Drop the note alone: the memory is gone, or another's. */
 int pagescan_registry_forget(struct pagescan_registry *registry, uint64_t start, uint64_t end);
 
-/* Release everything and close the userfaultfd. Accepts one that never opened. */
+/*
+ * Release everything and close the userfaultfd. Accepts one that never opened. In a
+ * child made by fork only its descriptor is closed: the memory is still the parent's.
+ */
 void pagescan_registry_close(struct pagescan_registry *registry);
 
 #endif
