@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 static void assert_refused(pid_t pid, int code, const char *phrase)
@@ -291,19 +292,41 @@ static void test_kernel_thread(void **state)
 	assert_refused(2, -EINVAL, "thread of the kernel");
 }
 
-static void be_nobody(int fd, void *arg)
+static void become_nobody(void)
+{
+	if (setresgid(65534, 65534, 65534) < 0 || setresuid(65534, 65534, 65534) < 0)
+		_exit(1);
+}
+
+/* Answers whether @pid is refused as denied, with the phrase that it sends next. */
+static void be_denied(int fd, void *pid)
 {
 	struct pagescan_process *process;
 	struct pagescan_error error = {0};
 
-	if (setresgid(65534, 65534, 65534) < 0 || setresuid(65534, 65534, 65534) < 0)
-		_exit(1);
-	if (pagescan_process_open(getppid(), &process, &error) != -EACCES)
+	become_nobody();
+	if (pagescan_process_open(*(pid_t *)pid, &process, &error) != -EACCES)
 		_exit(2);
+	if (write(fd, error.text, sizeof(error.text)) != sizeof(error.text))
+		_exit(3);
+}
+
+static void assert_denied(pid_t pid, const char *phrase)
+{
+	struct child child = child_start(be_denied, &pid);
+	struct pagescan_error error;
+
+	assert_int_equal(read(child.fd, error.text, sizeof(error.text)), sizeof(error.text));
 	printf("# %s\n", error.text);
-	fflush(stdout);
-	child_say(fd, strstr(error.text, "belongs to user 0") ? 'd' : 'x');
-	child_hear(fd);
+	assert_non_null(strstr(error.text, phrase));
+	child_end(&child);
+}
+
+static void be_secretive(int fd, void *arg)
+{
+	become_nobody();
+	prctl(PR_SET_DUMPABLE, 0);
+	wait_quietly(fd, arg);
 }
 
 static void test_denied(void **state)
@@ -312,8 +335,47 @@ static void test_denied(void **state)
 
 	if (geteuid() != 0)
 		skip_because("needs root, to become somebody else");
-	child = child_start(be_nobody, NULL);
-	assert_int_equal(child_hear(child.fd), 'd');
+	assert_denied(getpid(), "belongs to user 0");
+	child = child_start(be_secretive, NULL);
+	child_hear(child.fd);
+	assert_denied(child.pid, "does not let itself be looked at");
+	child_end(&child);
+}
+
+/* Whichever descriptor is the one too many, it is said, and none stays behind. */
+static void open_with_few_descriptors(int fd, void *arg)
+{
+	int lowest = dup(0), n_refused = 0;
+
+	close(lowest);
+	for (int limit = 3; limit < 200; limit++) {
+		const struct rlimit rlimit = {(rlim_t)limit, 200};
+		struct pagescan_process *process;
+		struct pagescan_error error;
+		int r, next;
+
+		setrlimit(RLIMIT_NOFILE, &rlimit);
+		r = pagescan_process_open(getppid(), &process, &error);
+		if (r == 0)
+			pagescan_process_close(process);
+		else if (r != -EMFILE || !strstr(error.text, strerror(EMFILE)))
+			_exit(1);
+		else
+			n_refused++;
+		setrlimit(RLIMIT_NOFILE, &(struct rlimit){200, 200});
+		next = dup(0);
+		if (next != lowest)
+			_exit(2);
+		close(next);
+	}
+	child_say(fd, n_refused > lowest && n_refused < 190 ? 'r' : 'x');
+}
+
+static void test_few_descriptors(void **state)
+{
+	struct child child = child_start(open_with_few_descriptors, NULL);
+
+	assert_int_equal(child_hear(child.fd), 'r');
 	child_end(&child);
 }
 
@@ -368,6 +430,7 @@ int main(void)
 		cmocka_unit_test(test_bad_pids),
 		cmocka_unit_test(test_kernel_thread),
 		cmocka_unit_test(test_denied),
+		cmocka_unit_test(test_few_descriptors),
 		cmocka_unit_test(test_descriptors),
 	};
 

@@ -70,7 +70,8 @@ static int say_denied(struct pagescan_error *reterr, struct pagescan_process *pr
 		(int)process->pid);
 }
 
-static bool is_kernel_thread(int proc_fd)
+/* 1, 0, or why one cannot tell: then it is not to be opened. */
+static int is_kernel_thread(int proc_fd)
 {
 	char text[1024], *at, state;
 	unsigned long flags;
@@ -78,16 +79,19 @@ static bool is_kernel_thread(int proc_fd)
 	ssize_t n;
 
 	if (fd < 0)
-		return false;
+		return -errno;
 	n = read(fd, text, sizeof(text) - 1);
+	if (n < 0)
+		n = -errno;
 	close(fd);
-	if (n <= 0)
-		return false;
+	if (n < 0)
+		return (int)n;
 	text[n] = '\0';
 	/* The name may hold anything, parentheses too. */
 	at = strrchr(text, ')');
-	return at && sscanf(at + 1, " %c %*d %*d %*d %*d %*d %lu", &state, &flags) == 2 &&
-	       (flags & PF_KTHREAD);
+	if (!at || sscanf(at + 1, " %c %*d %*d %*d %*d %*d %lu", &state, &flags) != 2)
+		return -EBADMSG;
+	return (flags & PF_KTHREAD) != 0;
 }
 
 /* Whether the memory behind a pagemap is still there: of dead memory, nothing can be read (R11.7).
@@ -185,45 +189,83 @@ static int open_one_memory(struct pagescan_process *process, struct pagescan_err
 	return say_errno(reterr, r, process->pid, "look at");
 }
 
-/* The process of a thread, and its descriptors: all of one, though the number may be given again.
+/*
+ * Process numbers mean one thing to system calls and another to /proc, if that
+ * shows another namespace: then two different processes would be mixed up.
  */
-static int open_pid(struct pagescan_process *process, pid_t pid, struct pagescan_error *reterr)
+static bool has_our_numbers(void)
+{
+	char self[16];
+	ssize_t n = readlink("/proc/self", self, sizeof(self) - 1);
+
+	if (n <= 0)
+		return false;
+	self[n] = '\0';
+	return atoi(self) == getpid();
+}
+
+/* Which process it is: a thread's is the one that it belongs to. */
+static int find_process(struct pagescan_process *process, pid_t pid, struct pagescan_error *reterr)
 {
 	unsigned long long tgid;
 	char path[32];
 	int r;
 
+	process->pid = getpid();
+	process->is_own = pid == 0 || pid == process->pid;
+	if (process->is_own)
+		return 0;
 	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
 	r = pagescan_lines_find_number(AT_FDCWD, path, "Tgid:", 10, &tgid);
 	if (r == -ENOENT || r == -ESRCH)
 		return say_missing(reterr, pid);
 	if (r < 0)
 		return say_errno(reterr, r, pid, "find");
+	if (!has_our_numbers())
+		return pagescan_error_set(
+			reterr, -ESRCH,
+			"cannot look for process %d: /proc shows the processes of "
+			"another pid namespace",
+			(int)pid);
+	process->is_own = (pid_t)tgid == process->pid;
 	process->pid = (pid_t)tgid;
-	process->is_own = process->pid == getpid();
+	return 0;
+}
+
+/* Its descriptors: all of one process, though the number may be given to another meanwhile. */
+static int open_process(struct pagescan_process *process, struct pagescan_error *reterr)
+{
+	char path[32] = "/proc/self";
+	int r;
+
 	if (!process->is_own) {
 		process->pidfd = (int)syscall(SYS_pidfd_open, process->pid, 0);
 		if (process->pidfd < 0 && errno == ESRCH)
-			return say_missing(reterr, pid);
+			return say_missing(reterr, process->pid);
 		if (process->pidfd < 0)
-			return say_errno(reterr, -errno, pid, "get hold of");
+			return say_errno(reterr, -errno, process->pid, "get hold of");
+		snprintf(path, sizeof(path), "/proc/%d", (int)process->pid);
 	}
-	snprintf(path, sizeof(path), "/proc/%d", (int)process->pid);
 	process->proc_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (process->proc_fd < 0 && errno == ENOENT)
-		return say_missing(reterr, pid);
+		return say_missing(reterr, process->pid);
 	if (process->proc_fd < 0)
-		return say_errno(reterr, -errno, pid, "find");
+		return say_errno(reterr, -errno, process->pid, "find");
 	/* If the first one still runs now, then /proc/PID is its, and no successor's. */
 	if (has_exited(process))
 		return say_no_memory(reterr, process);
 	/* R9.1: older kernels open such a file, and looking at it is not safe there. */
-	if (is_kernel_thread(process->proc_fd))
+	r = is_kernel_thread(process->proc_fd);
+	if (r == -ESRCH || r == -ENOENT)
+		return say_missing(reterr, process->pid);
+	if (r < 0)
+		return say_errno(reterr, r, process->pid, "look at");
+	if (r > 0)
 		return pagescan_error_set(
 			reterr, -EINVAL,
 			"process %d is a thread of the kernel: it has no memory of "
 			"its own to look at",
-			(int)pid);
+			(int)process->pid);
 	return 0;
 }
 
@@ -245,7 +287,9 @@ int pagescan_process_open(pid_t pid, struct pagescan_process **ret, struct pages
 		.registry = {.uffd = -1, .pagemap_fd = -1},
 		.go_fd = -1,
 	};
-	r = open_pid(process, pid ? pid : getpid(), reterr);
+	r = find_process(process, pid, reterr);
+	if (r == 0)
+		r = open_process(process, reterr);
 	if (r == 0)
 		r = open_one_memory(process, reterr);
 	if (r < 0) {
