@@ -34,6 +34,7 @@ struct command {
 	int (*run)(const struct command *command, int argc, char **argv);
 };
 
+extern const struct command command_scan;
 extern const struct command command_version;
 
 #endif
