@@ -25,8 +25,10 @@
  * into memory, writes through process_vm_writev() and /proc/PID/mem. A page that
  * is not armed counts as written: before the first arm, that is every page.
  *
- * Own memory     Unpopulated pages are armed too. A page that was given back
- *                (munmap and mmap again, MADV_DONTNEED) counts as written.
+ * Own memory     Unpopulated pages are armed too, but for hugetlb: its first
+ *                read counts. A page that was given back (munmap and mmap
+ *                again, MADV_DONTNEED of private memory) counts as written; in
+ *                PAGESCAN_ERA_1 only once it is used again.
  * Another's      Nothing is created in its unpopulated memory: a page counts as
  *                written when it appears with contents of its own. A page only
  *                ever read (zero page, a private file's page) does not; the first
@@ -35,7 +37,13 @@
  * Blind spots    Device writes and direct input into pages pinned before they
  *                were armed (pagescan_process_find_pins() warns); writes by other
  *                processes to shared memory; writes through a second mapping of
- *                the same memory, unless that mapping is tracked as well.
+ *                the same memory, unless that mapping is tracked as well. In
+ *                another process, also a page of shared memory that was written
+ *                and then reclaimed (swapped out, or written to its file and
+ *                dropped) before it was collected: its page table forgets.
+ * Fork           A tracker does not work in a forked child, whose userfaultfd acts
+ *                on the parent's memory: calls there return -ECHILD, and closing
+ *                leaves the parent's tracking alone.
  *
  * The rules that hold for every call stand in pagescan/pagescan.h.
  */
@@ -95,12 +103,16 @@ PAGESCAN_API PAGESCAN_MUST_CHECK int pagescan_tracker_open(struct pagescan_proce
 							   struct pagescan_tracker **ret,
 							   struct pagescan_error *reterr);
 
-/** Stop tracking and take everything back, in small steps. The memory stays as it is. */
+/** Stop tracking and take everything back, in small steps. The memory's contents stay. */
 PAGESCAN_API void pagescan_tracker_close(struct pagescan_tracker *tracker);
 
 /**
- * Track one more range: from now on its pages can be armed. Holes in it are
- * passed over.
+ * Track one more range: from now on its pages can be armed. It is a range of
+ * addresses: what is mapped there later, in the place of something or in a hole,
+ * is tracked too. All of it is added or, on failure, nothing.
+ *
+ * Before own memory of a tracked range is handed to another userfaultfd in
+ * asynchronous mode, remove it: the two could not be told apart.
  *
  * @param address  Page aligned; huge page aligned for hugetlb.
  * @param length   A multiple of the page size.
@@ -111,14 +123,19 @@ PAGESCAN_API void pagescan_tracker_close(struct pagescan_tracker *tracker);
 PAGESCAN_API int pagescan_tracker_add(struct pagescan_tracker *tracker, uint64_t address,
 				      uint64_t length);
 
-/** Stop tracking a range, or a part of one. What was not tracked is passed over. @return 0. */
+/**
+ * Stop tracking a range, or a part of one. What was not tracked is passed over.
+ *
+ * @return 0, -EINVAL (unaligned or empty), -ENOMEM (nothing was done).
+ */
 PAGESCAN_API int pagescan_tracker_remove(struct pagescan_tracker *tracker, uint64_t address,
 					 uint64_t length);
 
 /**
  * Forget what was written so far: everything tracked reads as not written from here on.
  *
- * @return 0, or -ESRCH (the process's memory is gone), -ENOMEM.
+ * @return 0, or -EBUSY (as for pagescan_tracker_collect(); the rest is armed),
+ *         -ESRCH (the process's memory is gone), -ENOMEM.
  */
 PAGESCAN_API int pagescan_tracker_arm(struct pagescan_tracker *tracker);
 
@@ -129,16 +146,19 @@ PAGESCAN_API int pagescan_tracker_arm(struct pagescan_tracker *tracker);
  * Report pages written since they were last armed, lowest address first.
  *
  * Fills at most @p n regions; call again with the same @p cursor until it
- * returns 0. Begin with a cursor of 0. Without PAGESCAN_COLLECT_REARM a page
- * stays reported until it is armed. Mappings that were replaced meanwhile are
- * picked up: what is in them counts as written.
+ * returns 0. Begin with a cursor of 0; at the end it is 0 again, and the next call
+ * begins anew. Without PAGESCAN_COLLECT_REARM a page stays reported until it is
+ * armed. Mappings that were replaced meanwhile are picked up: what is in them
+ * counts as written.
  *
  * @param cursor  In: where to go on. Out: where to go on next. Opaque otherwise.
  * @param vec     Room for @p n regions, outside the tracked memory. Their
  *                categories are PAGESCAN_IS_WRITTEN.
  * @param flags   0 or PAGESCAN_COLLECT_REARM.
- * @return        How many were stored, 0 at the end. -ESRCH: the process's memory is
- *                gone. -ENOMEM.
+ * @return        How many were stored, 0 at the end. -EBUSY: in a range of own
+ *                memory stands now what cannot be tracked, another userfaultfd's
+ *                or special memory; that piece is dropped, and the next call
+ *                goes on. -ESRCH: the process's memory is gone. -ENOMEM.
  */
 PAGESCAN_API ssize_t pagescan_tracker_collect(struct pagescan_tracker *tracker, uint64_t *cursor,
 					      struct pagescan_region *vec, size_t n,
@@ -149,7 +169,8 @@ typedef int (*pagescan_region_visitor)(const struct pagescan_region *region, voi
 
 /**
  * Collect all of it, through a visitor. What the visitor ends with is returned;
- * regions armed by then but not yet shown to it are shown by the next visit or collect.
+ * regions armed by then but not yet shown to it come first in the next visit or
+ * collect, before it begins anew.
  *
  * @return 0, what @p visit returned, or an error of pagescan_tracker_collect().
  */
@@ -161,9 +182,9 @@ typedef int (*pagescan_mapping_visitor)(const struct pagescan_mapping *mapping, 
 					void *arg);
 
 /**
- * List the mappings of a PAGESCAN_TRACKER_ALL tracker that are not tracked, or
- * not fully: special memory, another userfaultfd's, shared ones (other
- * processes' writes are not seen).
+ * List the mappings of another process, in what is to be tracked, that are not,
+ * or not fully: special memory, another userfaultfd's, shared ones (other
+ * processes' writes are not seen). What once was another userfaultfd's stays its.
  *
  * @return 0, what @p visit returned, or -ESRCH.
  */
@@ -175,8 +196,8 @@ struct pagescan_tracker_cost {
 	uint64_t stopped_ns;      /**< How long attaching stopped its threads. */
 	uint64_t longest_hold_ns; /**< Longest call that made its mmap or faults wait. */
 	uint64_t n_faults;        /**< Write faults caused, at most. */
-	uint64_t n_huge_split;    /**< Huge pages found split that were huge when armed. */
-	uint64_t n_huge_restored; /**< Huge pages put back; counted by pagescan_tracker_finish(). */
+	uint64_t n_huge_split; /**< Split since they were armed; counted at the end, as the next. */
+	uint64_t n_huge_restored; /**< Of these, put back. */
 };
 
 /** Read it. Cheap. */

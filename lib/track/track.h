@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/* What a tracker holds, and what its parts do for each other. */
+#ifndef TRACK_TRACK_H
+#define TRACK_TRACK_H
+
+#include "process/process.h"
+#include <pagescan/scan.h>
+#include <pagescan/tracker.h>
+
+/* Regions of a visit, and those that an arm throws away: 512 fill one kernel call (R5.6). */
+#define TRACK_BUFFER 512
+
+struct pagescan_tracker {
+	struct pagescan_process *process;
+	bool owns_process;
+	bool is_attached; /* not any more once finished */
+	bool was_armed;
+	uint32_t flags;
+	enum pagescan_era era;
+	uint64_t guard; /* PAGESCAN_IS_GUARD where this kernel has it */
+
+	struct pagescan_rangeset wanted;  /* of another process: where its mappings are followed */
+	struct pagescan_rangeset refused; /* what could not be tracked, tagged with the errno */
+	struct pagescan_rangeset others;  /* seen with another userfaultfd: never taken from it */
+	struct pagescan_rangeset huge;    /* blocks that were huge when armed */
+
+	int error; /* comes with the next call: what was armed before it went first */
+	struct pagescan_region buffer[TRACK_BUFFER];
+	size_t n_buffered; /* of a visit that was ended early: these are still to be shown, */
+	size_t n_shown;    /* but for the first so many. */
+	bool must_show;    /* They were armed: no scan will find them again. */
+
+	struct pagescan_tracker_cost cost;
+};
+
+static inline uint64_t track_max(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+static inline uint64_t track_min(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Whether @tracker may be used: 0, -EINVAL, or -ECHILD in a forked child. */
+int pagescan_track_check(const struct pagescan_tracker *tracker);
+
+/* Which error a failure on @tracker's process really is: -ESRCH if its memory is gone. */
+int pagescan_track_error(struct pagescan_tracker *tracker, int r);
+
+/*
+ * wp-async.c: scan what is registered, from *position on, and move *position past
+ * what was looked at. Regions of WRITTEN alone; @scan_flags are PAGESCAN_SCAN_*.
+ * Number of regions, 0 at the end; an error that comes after some is kept in
+ * tracker->error.
+ */
+ssize_t pagescan_wp_async_collect(struct pagescan_tracker *tracker, uint64_t *position,
+				  struct pagescan_region *vec, size_t n, uint32_t scan_flags);
+
+/* Arm everything registered, whatever was written. */
+int pagescan_wp_async_arm(struct pagescan_tracker *tracker);
+
+/* Arm a registered range with its holes, in a way that works in era 1 too. 0 or a negative errno.
+ */
+int pagescan_wp_async_fill(struct pagescan_tracker *tracker, uint64_t start, uint64_t end);
+
+/* add.c: register what is mapped in [start, end), all of it or nothing. */
+int pagescan_track_add(struct pagescan_tracker *tracker, uint64_t start, uint64_t end);
+
+/* follow.c: register a part of a mapping, if there can be anything to track in it. */
+int pagescan_follow_register(struct pagescan_tracker *tracker, const struct pagescan_mapping *m,
+			     uint64_t start, uint64_t end);
+
+/* Register what another process has mapped by now where it is to be tracked; forget what is gone.
+ */
+int pagescan_follow_all(struct pagescan_tracker *tracker);
+
+/*
+ * The mapping at *position is not ours, though noted so: it was replaced. Register
+ * it, or forget it. Moves *position past it if it changes too fast to be caught.
+ */
+int pagescan_follow_repair(struct pagescan_tracker *tracker, uint64_t *position, unsigned tries);
+
+/* huge.c: how much one huge page table entry maps. */
+uint64_t pagescan_huge_size(void);
+
+/* Remember the huge pages among @regions, which were just armed. */
+void pagescan_huge_note(struct pagescan_tracker *tracker, const struct pagescan_region *regions,
+			size_t n);
+
+/* Count those that are split by now and, unless told otherwise, put them back. After unregistering.
+ */
+void pagescan_huge_restore(struct pagescan_tracker *tracker);
+
+#endif
