@@ -59,12 +59,14 @@ char *pagescan_lines_next(struct pagescan_lines *lines)
 	size_t seen = 0;
 
 	for (;;) {
-		char *line = lines->buffer + lines->begin, *newline = NULL;
+		char *line = NULL, *newline = NULL;
 		size_t n = lines->end - lines->begin;
 		int r;
 
-		if (n > seen)
+		if (n > seen) {
+			line = lines->buffer + lines->begin;
 			newline = memchr(line + seen, '\n', n - seen);
+		}
 		if (newline) {
 			*newline = '\0';
 			lines->begin += (size_t)(newline - line) + 1;
