@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* What can the running kernel do? Found by trying it. */
+#include <pagescan/pagescan.h>
+#include <stdio.h>
+#include <string.h>
+
+int main(void)
+{
+	static const char *const eras[] = {"none", "1", "2", "3"};
+	struct pagescan_capabilities can;
+	int r = pagescan_scan_probe(&can);
+
+	if (r < 0) {
+		fprintf(stderr, "what_works_here: %s\n", strerror(-r));
+		return 1;
+	}
+	printf("scanning:        %s\n", can.era ? "yes" : "no");
+	printf("write tracking:  %s\n", can.has_wp_async ? "yes" : "no");
+	printf("era of WRITTEN:  %s\n", eras[can.era]);
+	printf("categories:     ");
+	for (uint64_t bit = 1; bit; bit <<= 1)
+		if (can.categories & bit)
+			printf(" %s", pagescan_category_name(bit));
+	printf("\n");
+	return 0;
+}
