@@ -20,6 +20,22 @@ static struct pagescan_pins find(struct pagescan_process *process)
 	return pins;
 }
 
+/* Linux 7.2 does not count io_uring's buffers here any more. */
+static uint64_t read_pinned(pid_t pid)
+{
+	char path[64], line[256];
+	unsigned long long kib = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	file = fopen(path, "re");
+	assert_non_null(file);
+	while (fgets(line, sizeof(line), file) && sscanf(line, "VmPin: %llu", &kib) != 1)
+		;
+	fclose(file);
+	return kib * 1024;
+}
+
 static int make_uring(void)
 {
 	struct io_uring_params params = {0};
@@ -69,8 +85,7 @@ static void test_all_are_found(void **state)
 	assert_int_equal(after.n_userfaultfds - before.n_userfaultfds, uffd_make() >= 0 ? 2 : 0);
 	assert_int_equal(after.n_direct_files - before.n_direct_files, has_direct);
 	assert_int_equal(after.n_uring_buffers - before.n_uring_buffers, has_uring ? 2 : 0);
-	if (has_uring)
-		assert_true(after.pinned > before.pinned);
+	assert_true(after.pinned == read_pinned(child.pid));
 	printf("# direct file: %s, io_uring: %s\n", has_direct ? "yes" : "no",
 	       has_uring ? "yes" : "no");
 

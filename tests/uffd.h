@@ -94,16 +94,32 @@ static inline uint64_t uffd_count(int pagemap_fd, uint64_t start, uint64_t end, 
 	return bytes;
 }
 
+/* How many bytes of [start, end) have the mark of being armed. */
+static inline uint64_t uffd_count_armed(int pagemap_fd, uint64_t start, uint64_t end)
+{
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), bytes = 0, entries[512];
+
+	while (start < end) {
+		uint64_t n = (end - start) / page < 512 ? (end - start) / page : 512;
+
+		if (pread(pagemap_fd, entries, n * sizeof(*entries),
+			  (off_t)(start / page * sizeof(*entries))) !=
+		    (ssize_t)(n * sizeof(*entries)))
+			abort();
+		for (uint64_t i = 0; i < n; i++)
+			bytes += entries[i] & UAPI_PAGEMAP_UFFD_WP ? page : 0;
+		start += n * page;
+	}
+	return bytes;
+}
+
 /* Whether the entry of one page has the mark of being armed. */
 static inline bool uffd_is_armed(int pagemap_fd, uint64_t address)
 {
-	uint64_t entry = 0;
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
 
-	if (pread(pagemap_fd, &entry, sizeof(entry),
-		  (off_t)(address / (uint64_t)sysconf(_SC_PAGESIZE) * sizeof(entry))) !=
-	    sizeof(entry))
-		abort();
-	return entry & UAPI_PAGEMAP_UFFD_WP;
+	address -= address % page;
+	return uffd_count_armed(pagemap_fd, address, address + page) != 0;
 }
 
 #endif
