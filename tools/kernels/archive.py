@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The file system of a machine that check-kernels boots, as the kernel unpacks it (cpio, newc)."""
+import glob
 import lzma
 import os
 import re
@@ -13,6 +14,8 @@ PROGRAMS = (
     "kill ln ls mkdir mkfs.ext4 mktemp mv nice od printf ps pwd readlink rm rmdir sed seq setsid "
     "sha256sum sleep sort stat sync tail tee test timeout touch tr true uname uniq wc xargs yes"
 ).split()
+PYTHON = "/usr/bin/python3"
+NOT_OF_PYTHON = "test tests idlelib tkinter lib2to3 ensurepip dist-packages pydoc_data".split()
 DIRECTORIES = ["dev", "proc", "sys", "tmp", "root", "run", "var/tmp", "etc", "usr/bin", "usr/lib"]
 MODULES = ["lzo", "lzo_rle", "zram"]
 ACCOUNTS = {
@@ -39,15 +42,15 @@ class Archive:
     def add_directory(self, name):
         if name and name not in self.entries:
             self.add_directory(os.path.dirname(name))
-            self.entries[name] = (stat.S_IFDIR | 0o755, b"")
+            self.entries[name] = (stat.S_IFDIR | 0o755, b"", 0)
 
-    def add(self, name, data, mode=0o644):
+    def add(self, name, data, mode=0o644, mtime=0):
         self.add_directory(os.path.dirname(name))
-        self.entries[name] = (stat.S_IFREG | mode, data)
+        self.entries[name] = (stat.S_IFREG | mode, data, mtime)
 
     def add_link(self, name, target):
         self.add_directory(os.path.dirname(name))
-        self.entries[name] = (stat.S_IFLNK | 0o777, target.encode())
+        self.entries[name] = (stat.S_IFLNK | 0o777, target.encode(), 0)
 
     def add_file(self, path):
         """A file of this system, under its own path and under the one it really has."""
@@ -57,7 +60,8 @@ class Archive:
             self.add_link(here[1:], real)
         if real[1:] not in self.entries:
             with open(real, "rb") as file:
-                self.add(real[1:], file.read(), os.stat(real).st_mode & 0o777)
+                about = os.fstat(file.fileno())
+                self.add(real[1:], file.read(), about.st_mode & 0o777, int(about.st_mtime))
 
     def add_program(self, path):
         """A program with all libraries it loads."""
@@ -66,12 +70,23 @@ class Archive:
         for library in re.findall(r"(/\S+) \(0x", text):
             self.add_file(library)
 
+    def add_tree(self, top, without=()):
+        """All files below, but for those below directories that are hidden or named in @without."""
+        for directory, names, files in os.walk(top):
+            names[:] = [n for n in names if not n.startswith(".") and n not in without]
+            for file in files:
+                path = os.path.join(directory, file)
+                if is_program(path):
+                    self.add_program(path)
+                elif os.path.isfile(path):
+                    self.add_file(path)
+
     def get_bytes(self):
         out = bytearray()
-        entries = [*self.entries.items(), ("TRAILER!!!", (0, b""))]
-        for number, (name, (mode, data)) in enumerate(entries):
+        entries = [*self.entries.items(), ("TRAILER!!!", (0, b"", 0))]
+        for number, (name, (mode, data, mtime)) in enumerate(entries):
             links = 2 if stat.S_ISDIR(mode) else 1
-            fields = [number, mode, 0, 0, links, 0, len(data), 0, 0, 0, 0, len(name) + 1, 0]
+            fields = [number, mode, 0, 0, links, mtime, len(data), 0, 0, 0, 0, len(name) + 1, 0]
             out += b"070701" + "".join(f"{field:08x}" for field in fields).encode()
             out += name.encode() + b"\0"
             out += bytes(-len(out) % 4) + data
@@ -80,23 +95,29 @@ class Archive:
 
 
 def is_program(path):
-    if not os.path.isfile(path) or not os.access(path, os.X_OK):
+    """Something to execute or a library, which may lack the permission."""
+    if not os.path.isfile(path) or not (os.access(path, os.X_OK) or ".so" in path):
         return False
     with open(path, "rb") as file:
         return file.read(4) == b"\x7fELF"
 
 
-def add_build(archive, build):
-    """Everything that was built and can run, so that tests find it where they were told."""
+def add_programs(archive, source, build):
+    """What was built, what it was built from, and what both start: all under their own paths."""
     for directory, _, files in os.walk(build):
-        for file in files:
-            path = os.path.join(directory, file)
+        for path in (os.path.join(directory, file) for file in files):
             if is_program(path):
                 archive.add_program(path)
+    archive.add_tree(source, [os.path.basename(build), *glob.glob("build*", root_dir=source)])
     for program in PROGRAMS:
-        for directory in ("/usr/bin", "/usr/sbin"):
-            if os.path.exists(os.path.join(directory, program)):
-                archive.add_program(os.path.join(directory, program))
+        for path in (f"/usr/bin/{program}", f"/usr/sbin/{program}"):
+            if os.path.exists(path):
+                archive.add_program(path)
+    if os.path.exists(PYTHON):
+        archive.add_program(PYTHON)
+        library = "import sysconfig; print(sysconfig.get_paths()['stdlib'])"
+        path = subprocess.check_output([PYTHON, "-c", library], text=True).strip()
+        archive.add_tree(path, NOT_OF_PYTHON)
 
 
 def add_modules(archive, kernel):

@@ -306,7 +306,7 @@ int main(void)
 
 	mount_all();
 	open_host_line();
-	setenv("PATH", "/usr/sbin:/usr/bin", 1);
+	setenv("PATH", "/usr/local/bin:/usr/sbin:/usr/bin", 1);
 	setenv("HOME", "/root", 1);
 	start_loopback();
 	load_modules();

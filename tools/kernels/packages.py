@@ -4,6 +4,7 @@
 The system's own apt is left alone: sources, lists and cache are private ones in
 a temporary directory. The archive is the one that the system already uses.
 """
+import glob
 import os
 import re
 import subprocess
@@ -93,19 +94,24 @@ class Archive:
             raise Unavailable(f"{tool} {arguments[0]} failed: {done.stdout.strip()}")
         return done.stdout
 
-    def find_package(self, name):
-        """What a metapackage depends on, or the package itself."""
-        for line in self.run("apt-cache", "depends", name).splitlines():
-            dependency = re.match(r"\s+Depends: (linux-image-\S+)", line)
-            if dependency:
-                return dependency[1]
-        return name
+    def find_packages(self, name):
+        """The package, and what it depends on of a kernel's parts: newer ones are in several."""
+        names, todo = [], [name]
+        while todo:
+            names.append(todo.pop())
+            for line in self.run("apt-cache", "depends", names[-1]).splitlines():
+                part = re.match(r"\s+Depends: (linux-(?:image|binary|modules)-\S+)", line)
+                if part and part[1] not in names:
+                    todo.append(part[1])
+        return names
 
 
-def unpack(package, directory):
+def unpack(packages, directory):
+    """All or nothing."""
     part = directory + ".part"
     subprocess.run(["rm", "-rf", part], check=True)
-    subprocess.run(["dpkg-deb", "-x", package, part], check=True)
+    for package in packages:
+        subprocess.run(["dpkg-deb", "-x", package, part], check=True)
     os.rename(part, directory)
 
 
@@ -118,17 +124,15 @@ def fetch(where):
         with tempfile.TemporaryDirectory() as temporary:
             archive = Archive(suite, temporary)
             print(f"check-kernels: fetching {name} of {suite}", flush=True)
-            archive.run("apt-get", "download", archive.find_package(name), cwd=temporary)
-            package = next(f for f in os.listdir(temporary) if f.endswith(".deb"))
-            unpack(os.path.join(temporary, package), directory)
+            archive.run("apt-get", "download", *archive.find_packages(name), cwd=temporary)
+            unpack(glob.glob(os.path.join(temporary, "*.deb")), directory)
     return directory
 
 
 def find_image(directory):
-    boot = os.path.join(directory, "boot")
-    for file in os.listdir(boot) if os.path.isdir(boot) else ():
-        if file.startswith("vmlinuz-"):
-            return os.path.join(boot, file)
+    for where in ("boot/vmlinuz-*", "usr/lib/modules/*/vmlinuz*", "lib/modules/*/vmlinuz*"):
+        for image in glob.glob(os.path.join(directory, where)):
+            return image
     raise Unavailable(f"no kernel image in {directory}")
 
 
@@ -140,7 +144,7 @@ def get_kernel(what):
         directory = os.path.join(CACHE, os.path.basename(what)[: -len(".deb")])
         if not os.path.isdir(directory):
             os.makedirs(CACHE, exist_ok=True)
-            unpack(what, directory)
+            unpack([what], directory)
     elif os.path.isfile(what):
         kernel = Kernel(what, what, None)
         modules = f"/lib/modules/{kernel.release}"
@@ -150,7 +154,7 @@ def get_kernel(what):
     else:
         raise Unavailable("neither a known name, SUITE/PACKAGE, a .deb nor a kernel image")
     image = find_image(directory)
-    kernel = Kernel(what, image, os.path.join(directory, "lib", "modules"))
+    kernel = Kernel(what, image, directory)
     if what not in KNOWN:
-        kernel.name = kernel.release
+        kernel.name = kernel.release.removesuffix("-amd64").removesuffix("-cloud").split("+")[0]
     return kernel
