@@ -225,7 +225,8 @@ static int step_arm(struct pagescan_scan *scan, const struct pagescan_window *w,
 	return r >= 0 || r == -EPERM ? 1 : r;
 }
 
-static bool is_huge(struct pagescan_scan *scan, uint64_t address)
+/* 1 if the page is part of a huge one, 0 if not. */
+static int is_huge(struct pagescan_scan *scan, uint64_t address)
 {
 	static const struct pagescan_plan huge = {.mask = PAGESCAN_IS_HUGE};
 	struct pagescan_region region;
@@ -236,7 +237,7 @@ static bool is_huge(struct pagescan_scan *scan, uint64_t address)
 		.vec_len = 1,
 	};
 
-	return operate(scan, &huge, &arg) == 1;
+	return operate(scan, &huge, &arg);
 }
 
 /*
@@ -244,43 +245,49 @@ static bool is_huge(struct pagescan_scan *scan, uint64_t address)
  * cut is left alone: the kernel would split it, or pass it over unprotected
  * (R7.4, R7.6).
  */
-static uint64_t cut_region(struct pagescan_scan *scan, const struct pagescan_window *w,
-			   const struct pagescan_region *region, uint64_t n_pages)
+static int cut_region(struct pagescan_scan *scan, const struct pagescan_window *w,
+		      const struct pagescan_region *region, uint64_t n_pages, uint64_t *ret)
 {
-	uint64_t cut, block;
+	uint64_t cut = region->end, block;
+	int r = 0;
 
-	if (n_pages >= (region->end - region->start) / pagescan_page_size())
-		return region->end;
-	cut = region->start + n_pages * pagescan_page_size();
+	if (n_pages < (region->end - region->start) / pagescan_page_size())
+		cut = region->start + n_pages * pagescan_page_size();
 	block = pagescan_align_down(cut, w->unit);
 	/* The range itself may cut it. */
-	if (block == cut || block < w->start || block + w->unit > w->end || !is_huge(scan, cut))
-		return cut;
-	return pagescan_max(block, region->start);
+	if (cut < region->end && block < cut && block >= w->start && block + w->unit <= w->end)
+		r = is_huge(scan, cut);
+	if (r < 0)
+		return r;
+	*ret = r ? pagescan_max(block, region->start) : cut;
+	return 0;
 }
 
-/* The first run of pages among @n regions that match, no longer than is wanted. */
-static struct pagescan_region find_run(struct pagescan_scan *scan, const struct pagescan_window *w,
-				       const struct pagescan_region *found, size_t n)
+/* The first run of pages among @n regions that match, no longer than is wanted. All 0: none. */
+static int find_run(struct pagescan_scan *scan, const struct pagescan_window *w,
+		    const struct pagescan_region *found, size_t n, struct pagescan_region *run)
 {
-	struct pagescan_region run = {0};
 	uint64_t n_wanted = scan->n_wanted;
+	int r;
 
+	*run = (struct pagescan_region){0};
 	for (size_t i = 0; i < n; i++) {
 		bool is_wanted = matches(scan, w->plan, &found[i]);
 
-		if (run.end && (!is_wanted || found[i].start != run.end))
+		if (run->end && (!is_wanted || found[i].start != run->end))
 			break;
 		if (!is_wanted)
 			continue;
-		if (!run.end)
-			run.start = found[i].start;
-		run.end = cut_region(scan, w, &found[i], n_wanted);
-		if (run.end < found[i].end)
+		if (!run->end)
+			run->start = found[i].start;
+		r = cut_region(scan, w, &found[i], n_wanted, &run->end);
+		if (r < 0)
+			return r;
+		if (run->end < found[i].end)
 			break;
 		n_wanted -= (found[i].end - found[i].start) / pagescan_page_size();
 	}
-	return run;
+	return 0;
 }
 
 /*
@@ -299,7 +306,7 @@ static int step_find_and_arm(struct pagescan_scan *scan, const struct pagescan_w
 	struct uapi_pm_scan_arg arg = {.start = w->start, .end = w->end, .vec = (uintptr_t)found};
 	bool is_whole = w->plan->is_exact && !is_limited(scan);
 	bool is_own = scan->process->is_own;
-	int r;
+	int r, n;
 
 	if (!is_own)
 		arg.end = pagescan_min(
@@ -307,11 +314,13 @@ static int step_find_and_arm(struct pagescan_scan *scan, const struct pagescan_w
 						       pagescan_max(PAGESCAN_HOLD_LOOK, w->unit)));
 	arg.vec_len = is_whole ? 1 : N_LOOK;
 	r = operate(scan, w->plan, &arg);
+	n = r;
+	if (r >= 0)
+		r = find_run(scan, w, found, (size_t)n, &run);
 	if (r < 0)
 		return r == -EPERM ? pagescan_window_refuse(scan, w) : r;
-	run = find_run(scan, w, found, (size_t)r);
 	if (!run.end) {
-		scan->position = resume_at(&arg, (size_t)r);
+		scan->position = resume_at(&arg, (size_t)n);
 		return 1;
 	}
 	if (run.start == run.end) {
@@ -332,6 +341,10 @@ static int step_find_and_arm(struct pagescan_scan *scan, const struct pagescan_w
 	return step_arm(scan, w, run.start, run.end, out);
 }
 
+/* No page matches where the check succeeds: all are wp-allowed there. */
+static const struct pagescan_plan check_only = {
+	.mask = PAGESCAN_IS_WPALLOWED, .inverted = PAGESCAN_IS_WPALLOWED, .is_exact = true};
+
 /* 1 to go on, 0 at the end of the range, or an error. */
 static int step(struct pagescan_scan *scan, struct output *out)
 {
@@ -340,10 +353,12 @@ static int step(struct pagescan_scan *scan, struct output *out)
 
 	if (r <= 0)
 		return r;
-	if (w.plan->is_never) {
+	if (w.plan->is_never && !(scan->flags & PAGESCAN_SCAN_CHECK)) {
 		scan->position = w.end;
 		return 1;
 	}
+	if (w.plan->is_never)
+		w = (struct pagescan_window){w.start, w.end, &check_only, false, w.unit};
 	if (!w.is_armed)
 		return step_look(scan, &w, out);
 	if (scan->process->is_own && w.plan->is_exact && !is_limited(scan))
