@@ -560,7 +560,7 @@ static void run_trials(unsigned n, uint32_t flags, bool is_own, bool is_static)
 #define TRIALS(name, flags, is_own, is_static)                                                     \
 	static void name(void **state)                                                             \
 	{                                                                                          \
-		run_trials(400, flags, is_own, is_static);                                         \
+		run_trials((is_static) ? 400 : 80, flags, is_own, is_static);                      \
 	}
 
 TRIALS(test_look, 0, true, true)
