@@ -130,6 +130,17 @@ static bool has_moved(const struct pagescan_process *process)
 	return n_now > 0 && n_then > 0 && (n_now != n_then || memcmp(now, then, (size_t)n_now));
 }
 
+/*
+ * Whether the process has memory at all, as anyone may know. Who lacks privilege is
+ * refused at pagemap for that reason too (seen on 6.18.44): no memory, no leave.
+ */
+static bool shows_memory(const struct pagescan_process *process)
+{
+	unsigned long long size;
+
+	return pagescan_lines_find_number(process->proc_fd, "status", "VmSize:", 10, &size) == 0;
+}
+
 /* Whether a process whose opened memory is dead has new memory: it does not while it exits. */
 static bool has_new_memory(const struct pagescan_process *process)
 {
@@ -138,7 +149,7 @@ static bool has_new_memory(const struct pagescan_process *process)
 
 	/* A program that runs with more rights than we have. */
 	if (fd < 0)
-		return errno == EACCES || errno == EPERM;
+		return (errno == EACCES || errno == EPERM) && shows_memory(process);
 	has = has_memory(fd);
 	close(fd);
 	return has;
@@ -182,10 +193,10 @@ static int open_one_memory(struct pagescan_process *process, struct pagescan_err
 		if (has_exited(process))
 			break;
 	}
-	if (r == -ESRCH || r == -ENOENT)
-		return say_no_memory(reterr, process);
-	if (r == -EACCES || r == -EPERM)
+	if ((r == -EACCES || r == -EPERM) && shows_memory(process))
 		return say_denied(reterr, process);
+	if (r == -ESRCH || r == -ENOENT || r == -EACCES || r == -EPERM)
+		return say_no_memory(reterr, process);
 	return say_errno(reterr, r, process->pid, "look at");
 }
 
