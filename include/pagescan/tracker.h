@@ -25,10 +25,10 @@
  * into memory, writes through process_vm_writev() and /proc/PID/mem. A page that
  * is not armed counts as written: before the first arm, that is every page.
  *
- * Own memory     Unpopulated pages are armed too, but for hugetlb: its first
- *                read counts. A page that was given back (munmap and mmap
- *                again, MADV_DONTNEED of private memory) counts as written; in
- *                PAGESCAN_ERA_1 only once it is used again.
+ * Own memory     Unpopulated pages are armed too. A page that was given back
+ *                (munmap and mmap again, MADV_DONTNEED of private memory) counts
+ *                as written. But MADV_DONTNEED of an armed page of a private file
+ *                or of hugetlb does not: the kernel keeps it armed.
  * Another's      Nothing is created in its unpopulated memory: a page counts as
  *                written when it appears with contents of its own. A page only
  *                ever read (zero page, a private file's page) does not; the first

@@ -12,11 +12,37 @@
 
 #include <errno.h>
 
-/* Own memory is collected with the kernel's fastest mask, which tells nothing else. */
+/* How far to look ahead for a hole: what is found is looked for again at the next step. */
+#define HOLE_LOOK (UINT64_C(64) << 20)
+
+static bool is_hugetlb(const struct pagescan_registration *r)
+{
+	return r->page_size != pagescan_page_size();
+}
+
+static bool is_own_in_era_1(const struct pagescan_tracker *t)
+{
+	return t->process->is_own && t->era == PAGESCAN_ERA_1;
+}
+
+/*
+ * Own memory that is not there counts as written unless it was armed. Era 1 tells
+ * nothing of what has no page table, no era of empty hugetlb pages (section 0):
+ * these are looked for.
+ */
+static bool must_find_holes(const struct pagescan_tracker *t, const struct pagescan_registration *r)
+{
+	return is_own_in_era_1(t) || (t->process->is_own && is_hugetlb(r));
+}
+
+/*
+ * Own memory is collected with the kernel's fastest mask, which tells nothing
+ * else; in era 1 it is the only one that knows of empty pages, and arms too.
+ */
 static bool reports_huge(const struct pagescan_tracker *t, const struct pagescan_registration *r,
 			 bool is_arming)
 {
-	return r->page_size == pagescan_page_size() && (is_arming || !t->process->is_own);
+	return !is_hugetlb(r) && (is_arming ? !is_own_in_era_1(t) : !t->process->is_own);
 }
 
 /*
@@ -80,16 +106,51 @@ static uint64_t count_faults(const struct pagescan_region *vec, size_t n, bool h
 	return (all - huge) / pagescan_page_size() + huge / pagescan_huge_size();
 }
 
-/* One step of a scan of what is left of one registration. Moves *position. */
+/*
+ * The first pages from @start on that have neither contents nor a mark. Lowers
+ * *end to where they begin, or to where there are surely none. 1, 0 or an error.
+ */
+static int find_hole(struct pagescan_tracker *t, const struct pagescan_registration *r,
+		     uint64_t start, uint64_t *end, struct pagescan_region *ret)
+{
+	const struct pagescan_filter filter = {
+		.excluded = PAGESCAN_IS_PRESENT | PAGESCAN_IS_SWAPPED,
+	};
+	const struct pagescan_scan_opts opts = {
+		.size = sizeof(opts),
+		.start = start,
+		.end = track_min(*end, start + track_max(HOLE_LOOK, r->page_size)),
+		.flags = PAGESCAN_SCAN_CHECK,
+	};
+	struct pagescan_scan scan;
+	int found = pagescan_scan_init(&scan, t->process, &filter, &opts, NULL);
+
+	if (found < 0)
+		return found;
+	found = (int)pagescan_scan_next(&scan, ret, 1);
+	*end = found > 0 ? ret->start : pagescan_scan_get_position(&scan);
+	/* Up to the mapping that was replaced there may still be something to collect. */
+	return found == -EPERM && *end > start ? 0 : found;
+}
+
+/* What this fails to arm has just been replaced, and counts as written once more. */
+static void take_hole(struct pagescan_tracker *t, struct pagescan_region *hole, uint32_t scan_flags)
+{
+	hole->categories = PAGESCAN_IS_WRITTEN;
+	if (scan_flags & PAGESCAN_SCAN_PROTECT)
+		(void)pagescan_wp_async_fill(t, hole->start, hole->end);
+}
+
+/* One step of a scan of [start, end) of one registration. Moves *position. */
 static ssize_t scan_step(struct pagescan_tracker *t, const struct pagescan_registration *r,
-			 uint64_t *position, struct pagescan_region *vec, size_t n,
-			 uint32_t scan_flags, bool is_arming)
+			 uint64_t start, uint64_t end, uint64_t *position,
+			 struct pagescan_region *vec, size_t n, uint32_t scan_flags, bool is_arming)
 {
 	struct pagescan_filter filter = written_filter(t, r, is_arming);
 	struct pagescan_scan_opts opts = {
 		.size = sizeof(opts),
-		.start = track_max(*position, r->start),
-		.end = r->end,
+		.start = start,
+		.end = end,
 		.flags = scan_flags,
 	};
 	bool has_huge = filter.report & PAGESCAN_IS_HUGE;
@@ -109,6 +170,30 @@ static ssize_t scan_step(struct pagescan_tracker *t, const struct pagescan_regis
 	return got;
 }
 
+/* One step through what is left of one registration. Moves *position. */
+static ssize_t step(struct pagescan_tracker *t, const struct pagescan_registration *r,
+		    uint64_t *position, struct pagescan_region *vec, size_t n, uint32_t scan_flags,
+		    bool is_arming)
+{
+	uint64_t start = track_max(*position, r->start), end = r->end;
+	struct pagescan_region hole;
+	int found = 0;
+
+	if (must_find_holes(t, r)) {
+		found = find_hole(t, r, start, &end, &hole);
+		if (found < 0) {
+			*position = start;
+			return found;
+		}
+	}
+	if (found == 0 || hole.start > start)
+		return scan_step(t, r, start, end, position, vec, n, scan_flags, is_arming);
+	take_hole(t, &hole, scan_flags);
+	vec[0] = hole;
+	*position = hole.end;
+	return 1;
+}
+
 /*
  * One walk over what is registered. A replaced mapping stops the scan, is
  * registered again, and the walk goes on: all of it counts as written, because
@@ -124,7 +209,7 @@ static ssize_t walk(struct pagescan_tracker *t, uint64_t *position, struct pages
 
 	while (stored < n && pagescan_registry_find(&t->process->registry, *position, &r)) {
 		ssize_t got =
-			scan_step(t, &r, position, vec + stored, n - stored, scan_flags, is_arming);
+			step(t, &r, position, vec + stored, n - stored, scan_flags, is_arming);
 
 		if (got > 0)
 			stored = join_regions(vec, stored + got, got,
@@ -164,20 +249,40 @@ int pagescan_wp_async_fill(struct pagescan_tracker *t, uint64_t start, uint64_t 
 	return ioctl(t->process->registry.uffd, UAPI_UFFDIO_WRITEPROTECT, &wp) < 0 ? -errno : 0;
 }
 
-/*
- * Era 1 scans do not match holes, so they would not arm them (R7.3). What this
- * fails to arm, a replaced mapping or hugetlb, only counts as written when it is
- * first read: nothing is lost.
- */
-static void fill_holes(struct pagescan_tracker *t)
+/* Where arming does not tell which pages are huge. */
+static int note_huge(struct pagescan_tracker *t, const struct pagescan_registration *r)
+{
+	const struct pagescan_filter filter = {
+		.required = PAGESCAN_IS_HUGE,
+		.report = PAGESCAN_IS_HUGE,
+	};
+	const struct pagescan_scan_opts opts = {
+		.size = sizeof(opts),
+		.start = r->start,
+		.end = r->end,
+	};
+	struct pagescan_scan scan;
+	ssize_t n = pagescan_scan_init(&scan, t->process, &filter, &opts, NULL);
+
+	if (n < 0)
+		return (int)n;
+	while ((n = pagescan_scan_next(&scan, t->buffer, TRACK_BUFFER)) > 0)
+		pagescan_huge_note(t, t->buffer, (size_t)n);
+	return (int)n;
+}
+
+static int note_all_huge(struct pagescan_tracker *t)
 {
 	struct pagescan_registration r;
 	uint64_t position = 0;
+	int result = 0;
 
-	for (; pagescan_registry_find(&t->process->registry, position, &r); position = r.end) {
-		if (r.page_size == pagescan_page_size())
-			(void)pagescan_wp_async_fill(t, r.start, r.end);
+	for (; result == 0 && pagescan_registry_find(&t->process->registry, position, &r);
+	     position = r.end) {
+		if (!is_hugetlb(&r))
+			result = note_huge(t, &r);
 	}
+	return result;
 }
 
 int pagescan_wp_async_arm(struct pagescan_tracker *t)
@@ -185,12 +290,12 @@ int pagescan_wp_async_arm(struct pagescan_tracker *t)
 	uint64_t position = 0;
 	ssize_t n;
 
-	if (t->process->is_own && t->era == PAGESCAN_ERA_1)
-		fill_holes(t);
 	do {
 		n = walk(t, &position, t->buffer, TRACK_BUFFER,
 			 PAGESCAN_SCAN_PROTECT | PAGESCAN_SCAN_CHECK, true);
 	} while (n > 0);
+	if (n == 0 && is_own_in_era_1(t))
+		n = note_all_huge(t);
 	if (n == 0)
 		t->was_armed = true;
 	return n;
