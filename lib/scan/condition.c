@@ -8,15 +8,15 @@
 /* The first six categories are told apart within a word, the others by the number of the word. */
 #define N_IN_WORD 6
 
+/* Which bits of a word are rows that have category n; and which words are, for n beyond. */
+static const uint64_t in_word[N_IN_WORD] = {
+	UINT64_C(0xaaaaaaaaaaaaaaaa), UINT64_C(0xcccccccccccccccc), UINT64_C(0xf0f0f0f0f0f0f0f0),
+	UINT64_C(0xff00ff00ff00ff00), UINT64_C(0xffff0000ffff0000), UINT64_C(0xffffffff00000000),
+};
+
 /* The rows that have category @n, as far as they stand in word @word. */
 static uint64_t rows_with(unsigned n, unsigned word)
 {
-	static const uint64_t in_word[N_IN_WORD] = {
-		UINT64_C(0xaaaaaaaaaaaaaaaa), UINT64_C(0xcccccccccccccccc),
-		UINT64_C(0xf0f0f0f0f0f0f0f0), UINT64_C(0xff00ff00ff00ff00),
-		UINT64_C(0xffff0000ffff0000), UINT64_C(0xffffffff00000000),
-	};
-
 	if (n < N_IN_WORD)
 		return in_word[n];
 	return word >> (n - N_IN_WORD) & 1 ? UINT64_MAX : 0;
@@ -142,17 +142,21 @@ uint64_t pagescan_condition_depends(const struct pagescan_condition *c)
 void pagescan_condition_essentials(const struct pagescan_condition *c, uint64_t *ret_required,
 				   uint64_t *ret_excluded)
 {
+	uint64_t some = 0, words = 0;
+
+	/* Whether any page has a category shows in what all words have, or in which have anything.
+	 */
+	for (unsigned i = 0; i < N_WORDS; i++) {
+		some |= c->words[i];
+		words |= (uint64_t)(c->words[i] != 0) << i;
+	}
 	*ret_required = *ret_excluded = 0;
 	for (unsigned n = 0; n < PAGESCAN_N_CATEGORIES; n++) {
-		uint64_t with = 0, without = 0;
+		uint64_t with = in_word[n % N_IN_WORD], pages = n < N_IN_WORD ? some : words;
 
-		for (unsigned i = 0; i < N_WORDS; i++) {
-			with |= c->words[i] & rows_with(n, i);
-			without |= c->words[i] & ~rows_with(n, i);
-		}
-		if (!without)
+		if (!(pages & ~with))
 			*ret_required |= UINT64_C(1) << n;
-		if (!with)
+		if (!(pages & with))
 			*ret_excluded |= UINT64_C(1) << n;
 	}
 }

@@ -46,10 +46,14 @@ static int set_range(struct pagescan_scan *scan, const struct pagescan_scan_opts
 	return 0;
 }
 
-static int check_categories(uint64_t needed, uint64_t available, struct pagescan_error *reterr)
+static int check_categories(const struct pagescan_filter *filter, uint64_t available,
+			    struct pagescan_error *reterr)
 {
-	uint64_t missing = needed & ~available;
+	uint64_t missing = filter->required | filter->excluded | filter->any | filter->report;
 
+	if (filter->where)
+		missing |= pagescan_expr_get_categories(filter->where);
+	missing &= ~available;
 	if (!missing)
 		return 0;
 	return pagescan_error_set(reterr, -EOPNOTSUPP,
@@ -143,8 +147,7 @@ int pagescan_scan_init_on(struct pagescan_scan *scan, struct pagescan_process *p
 	filter_to_condition(filter, &scan->condition);
 	r = set_range(scan, &ours, can->memory_end, reterr);
 	if (r == 0)
-		r = check_categories(pagescan_condition_depends(&scan->condition) | filter->report,
-				     can->capabilities.categories, reterr);
+		r = check_categories(filter, can->capabilities.categories, reterr);
 	if (r == 0 && (ours.flags & PAGESCAN_SCAN_PROTECT))
 		r = restrict_to_protectable(scan, reterr);
 	if (r == 0)
