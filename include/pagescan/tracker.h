@@ -74,18 +74,21 @@ struct pagescan_tracker;
 struct pagescan_tracker_opts {
 	size_t size;              /**< sizeof(struct pagescan_tracker_opts). */
 	uint32_t flags;           /**< Or of PAGESCAN_TRACKER_*. */
-	uint32_t stop_timeout_ms; /**< How long to try to stop all threads for attaching; 0: 100. */
+	uint32_t stop_timeout_ms; /**< How long to try to stop a thread of it; 0: 1000. */
 };
 
 /**
  * Open a tracker, and attach to the process if it is another one.
  *
- * Attaching stops all threads of the process for a fraction of a millisecond,
- * lets one of them make a userfaultfd, takes it over and closes it there. A
- * helper process does that, so the caller may be killed at any moment; only the
- * helper's own death by SIGKILL within those milliseconds would hurt the process.
- * No system call of the process fails or returns early by it; a wait with a
- * timeout that the kernel cannot resume starts its timeout again.
+ * Attaching stops one thread of the process for a fraction of a millisecond and
+ * gives the process one more thread for that time, which makes a userfaultfd in a
+ * descriptor table of its own; it is taken over, and the thread ends. The others
+ * run on. A helper process does that, so the caller may be killed at any moment;
+ * only the helper's own death by SIGKILL within that time would hurt the process.
+ * The stopped thread is one that a stop disturbs least. Its system call is resumed;
+ * a wait that the kernel cannot resume (epoll_wait, semtimedop, sigtimedwait, reads
+ * with SO_RCVTIMEO) starts its timeout again, and a process whose only thread is in
+ * the middle of writing much to a slow pipe or socket sees a short write.
  *
  * When the tracker is closed, or its process dies, the kernel takes all of it
  * back: nothing stays behind.
@@ -94,9 +97,10 @@ struct pagescan_tracker_opts {
  * @return  0, -EOPNOTSUPP (the kernel lacks async write-protection), -EPERM (not
  *          permitted: userfaultfd or ptrace denied, or a seccomp filter that may
  *          not be suspended), -EBUSY (already traced by another, or tracked
- *          through this process object), -EMFILE (no descriptor free in the
- *          process), -ETIMEDOUT (a thread would not stop), -ENOEXEC (a 32-bit
- *          program), -ESRCH, -ENOMEM. @p reterr says which and what to do.
+ *          through this process object), -EAGAIN (the process may have no further
+ *          thread), -EMFILE (no descriptor free), -ETIMEDOUT (no thread would
+ *          stop), -ENOEXEC (a 32-bit program), -EINTR (somebody killed the
+ *          helper), -ESRCH, -ENOMEM. @p reterr says which and what to do.
  */
 PAGESCAN_API PAGESCAN_MUST_CHECK int pagescan_tracker_open(struct pagescan_process *process,
 							   const struct pagescan_tracker_opts *opts,
