@@ -13,6 +13,17 @@ from tap import Tap
 
 EXAMPLES = pathlib.Path(sys.argv[1])
 
+# Writes the same 256 pages all the time.
+WRITER = """
+import time
+memory = bytearray(1 << 20)
+print("ready", flush=True)
+while True:
+    for i in range(0, len(memory), 4096):
+        memory[i] = (memory[i] + 1) & 255
+    time.sleep(0.001)
+"""
+
 
 def run(name, *arguments):
     return subprocess.run([EXAMPLES / name, *arguments], capture_output=True, text=True, timeout=60)
@@ -76,6 +87,31 @@ round 2
 }
 
 
+def watch():
+    """What is wrong with watching a process that writes 256 pages all the time."""
+    writer = subprocess.Popen([sys.executable, "-c", WRITER], stdout=subprocess.PIPE, text=True)
+    try:
+        writer.stdout.readline()
+        result = run("watch_process", str(writer.pid))
+        wrong = [f"stderr: {line}" for line in result.stderr.splitlines()]
+        if result.returncode:
+            wrong.append(f"exit code {result.returncode}")
+        rounds = [int(n) for n in re.findall(r"^wrote to (\d+) KiB", result.stdout, re.M)]
+        if len(rounds) != 5:
+            wrong.append(f"{len(rounds)} rounds")
+        # One round may find it waiting for a processor, all of them not.
+        if rounds and max(rounds) < 1024:
+            wrong.append(f"at most {max(rounds)} KiB a round, and it writes 1024 all the time")
+        if not re.search(r"^it was stopped for \d+\.\d+ ms", result.stdout, re.M):
+            wrong.append("the cost is missing")
+        if writer.poll() is not None:
+            wrong.append(f"the watched process ended: {writer.returncode}")
+        return wrong
+    finally:
+        writer.kill()
+        writer.wait()
+
+
 def main():
     tap = Tap()
     probe = run("what_works_here")
@@ -87,6 +123,10 @@ def main():
             tap.case(name, differs(run(name), expected))
         else:
             tap.skip(name, reason)
+    if can_track:
+        tap.case("watch_process", watch())
+    else:
+        tap.skip("watch_process", reason)
     tap.done()
 
 
