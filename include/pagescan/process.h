@@ -67,20 +67,28 @@ PAGESCAN_API PAGESCAN_MUST_CHECK int pagescan_process_open(pid_t pid, struct pag
 /**
  * Start a program that can be tracked from its first instruction on.
  *
- * It is stopped at its exec until pagescan_process_resume(), so that a tracker
- * opened in between sees everything it writes. It is a child of the caller,
- * who waits for it (waitpid()). If the caller dies first, it runs on untracked.
- * The same options as for a tracked process apply: see pagescan_tracker_open().
+ * It is attached to, and stopped, at its exec until pagescan_process_resume(), so
+ * that a tracker opened in between sees everything it writes. It is a child of
+ * the caller, who waits for it (waitpid()). If the caller dies first, it runs on
+ * untracked. While it is stopped, a helper traces it; after that, nobody.
  *
- * @param argv  Program, searched in PATH, and its arguments, NULL at the end.
- * @return      0, or what exec failed with (-ENOENT, -EACCES, ...), or what
- *              pagescan_tracker_open() says of attaching.
+ * @param argv  Program, searched in PATH, and its arguments, NULL at the end. It
+ *              inherits what exec passes on: descriptors, environment, blocked and
+ *              ignored signals.
+ * @return      0, or what exec failed with (-ENOENT, -EACCES, ...), -EPERM (ptrace
+ *              is denied, or the program would get the rights of another user,
+ *              which the kernel does not give to one that is traced), or what
+ *              pagescan_tracker_open() says of attaching. No child is left then.
  */
 PAGESCAN_API PAGESCAN_MUST_CHECK int pagescan_process_spawn(char *const argv[],
 							    struct pagescan_process **ret,
 							    struct pagescan_error *reterr);
 
-/** Let a program run that pagescan_process_spawn() started. @return 0, or -ESRCH if it is gone. */
+/**
+ * Let a program run that pagescan_process_spawn() started; closing it does so, too.
+ *
+ * @return 0, or -ESRCH if it was killed before.
+ */
 PAGESCAN_API int pagescan_process_resume(struct pagescan_process *process);
 
 /** Close it. Scans and trackers of it must have been closed before. */

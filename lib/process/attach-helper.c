@@ -150,9 +150,10 @@ static int work_through(struct pagescan_attach_job *job, struct pagescan_tracee 
 	return r;
 }
 
-static int work_with(struct pagescan_attach_job *job, struct pagescan_tracee *tracee, int status_fd,
-		     uint64_t deadline)
+int pagescan_attach_through(struct pagescan_attach_job *job, struct pagescan_tracee *tracee,
+			    int status_fd)
 {
+	uint64_t deadline = pagescan_raw_now_ns() + CALL_PATIENCE * job->timeout_ns;
 	int r;
 
 	job->step = PAGESCAN_ATTACH_SECCOMP;
@@ -175,8 +176,7 @@ static int try_thread(struct pagescan_attach_job *job, struct pagescan_tracee *t
 	r = pagescan_tracee_stop(tracee, deadline);
 	if (r < 0)
 		return r;
-	r = work_with(job, tracee, status_fd,
-		      pagescan_raw_now_ns() + CALL_PATIENCE * job->timeout_ns);
+	r = pagescan_attach_through(job, tracee, status_fd);
 	pagescan_tracee_release(tracee);
 	job->stopped_ns += tracee->stopped_ns;
 	return r;

@@ -36,6 +36,15 @@ struct pagescan_attach_job {
 	uint64_t stopped_ns;
 };
 
+struct pagescan_tracee;
+
+/*
+ * Have a stopped thread do it. It may be let go then, or not; pagescan_tracee_release()
+ * does what is left. 0 and job->uffd, or an error that happened at job->step.
+ */
+int pagescan_attach_through(struct pagescan_attach_job *job, struct pagescan_tracee *tracee,
+			    int status_fd);
+
 /* What the helper runs. The argument is the job. */
 int pagescan_attach_helper(void *job);
 

@@ -260,8 +260,7 @@ static int check_process(struct pagescan_process *process)
 	return is_32bit(process) ? -ENOEXEC : 0;
 }
 
-/* Linux 6.9: descriptors can be taken from a thread that has its own. */
-static bool has_thread_fd(void)
+bool pagescan_attach_has_thread_fd(void)
 {
 	int fd = (int)syscall(SYS_pidfd_open, syscall(SYS_gettid), O_EXCL);
 
@@ -275,7 +274,7 @@ int pagescan_attach_plan(struct pagescan_process *process, struct pagescan_attac
 	int r = check_process(process);
 
 	job->uffd = -1;
-	job->has_thread_fd = has_thread_fd();
+	job->has_thread_fd = pagescan_attach_has_thread_fd();
 	if (r == 0)
 		r = pagescan_attach_find_instruction(process, &job->instruction);
 	if (r == 0)

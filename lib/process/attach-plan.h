@@ -15,6 +15,9 @@ int pagescan_attach_plan(struct pagescan_process *process, struct pagescan_attac
 /* Find a system call instruction in the process's memory. 0, -ENOEXEC or -ESRCH. */
 int pagescan_attach_find_instruction(struct pagescan_process *process, uint64_t *ret);
 
+/* Linux 6.9 on: descriptors can be taken from a thread that has its own. */
+bool pagescan_attach_has_thread_fd(void);
+
 /* Who traces it; 0 for nobody. */
 pid_t pagescan_attach_get_tracer(struct pagescan_process *process);
 

@@ -19,8 +19,7 @@
 /* How often to begin anew with a process whose threads come and go. */
 #define MAX_TRIES 20
 
-/* The userfaultfd is taken over, whatever comes of it. */
-static int open_registry(struct pagescan_process *process, int uffd, struct pagescan_error *reterr)
+int pagescan_attach_take(struct pagescan_process *process, int uffd, struct pagescan_error *reterr)
 {
 	int r = pagescan_registry_open(&process->registry, uffd);
 
@@ -40,7 +39,7 @@ static int attach_own(struct pagescan_process *process, struct pagescan_error *r
 	int uffd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UAPI_UFFD_USER_MODE_ONLY);
 
 	return uffd < 0 ? pagescan_explain_call(-errno, reterr)
-			: open_registry(process, uffd, reterr);
+			: pagescan_attach_take(process, uffd, reterr);
 }
 
 /* One try: plan, and have the helper do it. */
@@ -92,7 +91,7 @@ static int attach_other(struct pagescan_process *process, uint32_t stop_timeout_
 	}
 	if (r < 0)
 		return pagescan_explain_attach(process, &job, r, reterr);
-	return open_registry(process, job.uffd, reterr);
+	return pagescan_attach_take(process, job.uffd, reterr);
 }
 
 int pagescan_attach(struct pagescan_process *process, uint32_t stop_timeout_ms,

@@ -12,4 +12,7 @@
 int pagescan_attach(struct pagescan_process *process, uint32_t stop_timeout_ms,
 		    struct pagescan_error *reterr);
 
+/* Open process->registry with a userfaultfd, which is taken over whatever comes of it. */
+int pagescan_attach_take(struct pagescan_process *process, int uffd, struct pagescan_error *reterr);
+
 #endif

@@ -17,9 +17,11 @@
 /* The length of `syscall`, and of `int $0x80`, too. */
 #define INSTRUCTION_SIZE 2
 
-/* The kernel's own: the call is made again, always, or if no handler runs. */
-#define ERESTARTNOINTR 513
-#define ERESTARTNOHAND 514
+/* The kernel's own: the call is made again, if a handler permits it, always, or if none runs. */
+#define ERESTARTSYS           512
+#define ERESTARTNOINTR        513
+#define ERESTARTNOHAND        514
+#define ERESTART_RESTARTBLOCK 516
 
 long pagescan_raw_syscall(long number, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e,
 			  uint64_t f)
@@ -62,7 +64,13 @@ int pagescan_registers_set(pid_t tid, const struct pagescan_registers *registers
 
 uint64_t pagescan_registers_get_interrupted(const struct pagescan_registers *registers)
 {
-	return (int64_t)registers->user.orig_rax < 0 ? 0 : registers->user.rip - INSTRUCTION_SIZE;
+	int64_t result = (int64_t)registers->user.rax;
+
+	if ((int64_t)registers->user.orig_rax < 0)
+		return 0;
+	if (result != -EINTR && (result > -ERESTARTSYS || result < -ERESTART_RESTARTBLOCK))
+		return 0;
+	return registers->user.rip - INSTRUCTION_SIZE;
 }
 
 uint64_t pagescan_registers_get_ip(const struct pagescan_registers *registers)

@@ -28,7 +28,7 @@ long pagescan_raw_syscall(long number, uint64_t a, uint64_t b, uint64_t c, uint6
 int pagescan_registers_get(pid_t tid, struct pagescan_registers *ret);
 int pagescan_registers_set(pid_t tid, const struct pagescan_registers *registers);
 
-/* Where the system call instruction is of the call that was interrupted; 0: none was. */
+/* Where the instruction is of the system call that the stop interrupted; 0: it did not. */
 uint64_t pagescan_registers_get_interrupted(const struct pagescan_registers *registers);
 
 /* Where it runs. */

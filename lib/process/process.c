@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "process/lines.h"
 #include "process/mapping.h"
+#include "process/spawn.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -296,7 +297,6 @@ int pagescan_process_open(pid_t pid, struct pagescan_process **ret, struct pages
 		.pagemap_fd = -1,
 		.auxv_fd = -1,
 		.registry = {.uffd = -1, .pagemap_fd = -1},
-		.go_fd = -1,
 	};
 	r = find_process(process, pid, reterr);
 	if (r == 0)
@@ -318,9 +318,8 @@ void pagescan_process_close(struct pagescan_process *process)
 	if (!process)
 		return;
 	pagescan_registry_close(&process->registry);
+	pagescan_spawn_release(process->spawn);
 	close_memory(process);
-	if (process->go_fd >= 0)
-		close(process->go_fd);
 	if (process->proc_fd >= 0)
 		close(process->proc_fd);
 	if (process->pidfd >= 0)

@@ -15,6 +15,7 @@
 #define PAGESCAN_HOLD_ARM  (UINT64_C(32) << 20)
 #define PAGESCAN_HOLD_LOOK (UINT64_C(256) << 20)
 
+struct pagescan_spawn;       /* lib/process/spawn.h */
 struct pagescan_maps_reader; /* lib/process/mapping.c */
 
 struct pagescan_process {
@@ -27,8 +28,8 @@ struct pagescan_process {
 	int auxv_fd;    /* so does this; tells whether the process still lives in it */
 	struct pagescan_maps_reader *maps;
 	struct pagescan_registry registry;
-	uint64_t stopped_ns; /* by attaching */
-	int go_fd;           /* of a spawned program: its helper waits for a byte; -1 otherwise */
+	uint64_t stopped_ns;          /* by attaching */
+	struct pagescan_spawn *spawn; /* of a program that we started and that does not run yet */
 };
 
 /* What kind of memory a mapping is. */

@@ -126,19 +126,44 @@ int pagescan_tracee_adopt(struct pagescan_tracee *tracee, uint64_t instruction)
 	return r < 0 ? r : pagescan_registers_get(tracee->tid, &tracee->saved);
 }
 
+int pagescan_tracee_seize(struct pagescan_tracee *tracee, uint64_t options)
+{
+	int r = trace(PTRACE_SEIZE, tracee->tid, 0, OPTIONS | options);
+
+	tracee->is_traced = r == 0;
+	tracee->is_stopped = tracee->is_changed = false;
+	tracee->stopped_ns = 0;
+	return r;
+}
+
 int pagescan_tracee_stop(struct pagescan_tracee *tracee, uint64_t deadline)
 {
-	int r = trace(PTRACE_SEIZE, tracee->tid, 0, OPTIONS);
+	int r = pagescan_tracee_seize(tracee, 0);
 
-	tracee->is_stopped = tracee->is_changed = false;
-	tracee->is_traced = r == 0;
-	tracee->stopped_ns = 0;
 	if (r < 0)
 		return r;
 	trace(PTRACE_INTERRUPT, tracee->tid, 0, 0);
 	r = wait_settled(tracee, deadline);
 	tracee->since_ns = pagescan_raw_now_ns();
 	return r;
+}
+
+int pagescan_tracee_await_exec(struct pagescan_tracee *tracee)
+{
+	int status, r;
+
+	for (;;) {
+		r = wait_for(tracee->tid, PAGESCAN_FOREVER, &status);
+		if (r < 0 || has_ended(status))
+			return -ESRCH;
+		if (status >> 16 == PTRACE_EVENT_EXEC)
+			return 0;
+		/* Stopped by somebody's SIGSTOP, it shall stay so until a SIGCONT. */
+		if (is_settled(status) && WSTOPSIG(status) != SIGTRAP)
+			trace(PTRACE_LISTEN, tracee->tid, 0, 0);
+		else
+			trace(PTRACE_CONT, tracee->tid, 0, (uint64_t)stopped_signal(status));
+	}
 }
 
 int pagescan_tracee_settle(struct pagescan_tracee *tracee, uint64_t deadline)
@@ -196,7 +221,7 @@ static int find_instruction(struct pagescan_tracee *tracee, uint64_t instruction
 	if (peek(tracee->tid, tracee->instruction, &code) == 0 &&
 	    pagescan_code_is_syscall(&code, sizeof(code)))
 		return 0;
-	/* A call of 32-bit code in a 64-bit program. */
+	/* A 32-bit call in a 64-bit program. */
 	return interrupted ? -ENOEXEC : -EAGAIN;
 }
 
@@ -330,18 +355,23 @@ int pagescan_tracee_end(struct pagescan_tracee *tracee, uint64_t deadline)
 	return r;
 }
 
+void pagescan_tracee_put_back(struct pagescan_tracee *tracee)
+{
+	if (!tracee->is_changed || pagescan_tracee_settle(tracee, PAGESCAN_FOREVER) < 0)
+		return;
+	if (tracee->saved_dispatch.mode)
+		trace(SET_DISPATCH_CONFIG, tracee->tid, sizeof(tracee->saved_dispatch),
+		      (uint64_t)&tracee->saved_dispatch);
+	trace(PTRACE_SETSIGMASK, tracee->tid, SIGSET_BYTES, (uint64_t)&tracee->saved_sigmask);
+	pagescan_registers_set(tracee->tid, &tracee->saved);
+	tracee->is_changed = false;
+}
+
 void pagescan_tracee_release(struct pagescan_tracee *tracee)
 {
-	if (!tracee->is_traced || pagescan_tracee_settle(tracee, PAGESCAN_FOREVER) < 0)
+	if (!tracee->is_traced)
 		return;
-	if (tracee->is_changed) {
-		if (tracee->saved_dispatch.mode)
-			trace(SET_DISPATCH_CONFIG, tracee->tid, sizeof(tracee->saved_dispatch),
-			      (uint64_t)&tracee->saved_dispatch);
-		trace(PTRACE_SETSIGMASK, tracee->tid, SIGSET_BYTES,
-		      (uint64_t)&tracee->saved_sigmask);
-		pagescan_registers_set(tracee->tid, &tracee->saved);
-	}
+	pagescan_tracee_put_back(tracee);
 	trace(PTRACE_DETACH, tracee->tid, 0, 0);
 	tracee->is_traced = false;
 	tracee->stopped_ns = pagescan_raw_now_ns() - tracee->since_ns;

@@ -28,8 +28,14 @@ struct pagescan_tracee {
 
 uint64_t pagescan_raw_now_ns(void);
 
+/* Begin to trace it; it runs on. @options are PTRACE_O_* beyond those always set. */
+int pagescan_tracee_seize(struct pagescan_tracee *tracee, uint64_t options);
+
+/* Wait until a thread that is traced so that this stops it has called exec. 0 or -ESRCH. */
+int pagescan_tracee_await_exec(struct pagescan_tracee *tracee);
+
 /*
- * Stop it where the kernel looks for signals; signals on their way are delivered.
+ * Seize it, and stop it where the kernel looks for signals; signals on their way are delivered.
  * -ETIMEDOUT: it is traced and may still stop. -ESRCH: it ended. -EPERM.
  */
 int pagescan_tracee_stop(struct pagescan_tracee *tracee, uint64_t deadline);
@@ -45,7 +51,7 @@ int pagescan_tracee_set_options(struct pagescan_tracee *tracee, uint64_t options
 
 /*
  * Keep its state and block its signals, so that none comes between. @instruction
- * is used unless it waits in a system call, whose instruction is known.
+ * is used unless a system call was interrupted, whose instruction is known.
  * -ENOEXEC: it runs no 64-bit code. -EAGAIN: there is no such instruction.
  */
 int pagescan_tracee_borrow(struct pagescan_tracee *tracee, uint64_t instruction);
@@ -61,7 +67,10 @@ int pagescan_tracee_call(struct pagescan_tracee *tracee, uint64_t deadline, long
 /* Have it end. */
 int pagescan_tracee_end(struct pagescan_tracee *tracee, uint64_t deadline);
 
-/* Put everything back that was kept, and let it go. Once is enough. */
+/* Put everything back that was kept; it stays stopped. */
+void pagescan_tracee_put_back(struct pagescan_tracee *tracee);
+
+/* Put everything back, and let it go. Once is enough. */
 void pagescan_tracee_release(struct pagescan_tracee *tracee);
 
 #endif
