@@ -29,6 +29,15 @@ static inline int attached_try(pid_t pid, struct pagescan_error *error, uint64_t
 	return r;
 }
 
+/* Without what tracking needs, there is nothing to attach for; the own process tells. */
+static inline void attached_skip_if_impossible(void)
+{
+	struct pagescan_error error = {0};
+
+	if (attached_try(getpid(), &error, NULL) == -EOPNOTSUPP)
+		skip_because("%s", error.text);
+}
+
 static inline void attached_once(pid_t pid)
 {
 	struct pagescan_error error = {0};

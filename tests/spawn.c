@@ -11,6 +11,7 @@ static struct pagescan_process *spawn(const char *command)
 	struct pagescan_error error = {0};
 	struct pagescan_process *process;
 
+	attached_skip_if_impossible();
 	if (pagescan_process_spawn(argv, &process, &error) < 0)
 		fail_msg("%s", error.text);
 	return process;
@@ -143,6 +144,7 @@ static void test_script(void **state)
 	struct pagescan_process *process;
 	pid_t pid;
 
+	attached_skip_if_impossible();
 	/* The shell runs what no loader knows. */
 	assert_int_equal(write(fd, "exit $(($1 + $2))\n", 18), 18);
 	fchmod(fd, 0755);
@@ -213,6 +215,7 @@ static void test_caller_dies(void **state)
 	char name[64], command[128];
 	struct child child;
 
+	attached_skip_if_impossible();
 	snprintf(name, sizeof(name), "/tmp/pagescan-spawn-%d", (int)getpid());
 	snprintf(command, sizeof(command), "echo > %s; exec sleep 1", name);
 	child = child_start(spawn_and_wait, command);
@@ -271,6 +274,7 @@ static void test_without_privilege(void **state)
 {
 	struct child child;
 
+	attached_skip_if_impossible();
 	if (geteuid() != 0)
 		skip_because("only root can become nobody");
 	child = child_start(as_nobody, NULL);
