@@ -391,7 +391,7 @@ static bool may_have_stopped(const struct trial *t, uint64_t position)
 
 	if (!t->opts.max_pages || left == 0)
 		return t->opts.max_pages;
-	return has_flag(t, PAGESCAN_SCAN_PROTECT) && left < BLOCK &&
+	return has_flag(t, PAGESCAN_SCAN_PROTECT) && left < BLOCK && page_at(position) < N_PAGES &&
 	       (t->sim.pages[page_at(position)].categories & PAGESCAN_IS_HUGE);
 }
 
