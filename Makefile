@@ -3,7 +3,8 @@
 #   make            build into build/: the command, and the libraries beside it
 #   make demo       watch a real program write (installs what is missing, as root)
 #   make check      run all tests (installs what is missing, as root)
-#   make check-kernels  run them on other kernels, in emulated machines: Debian's 6.1 and
+#   make check-kernels
+#                   run them on other kernels, in emulated machines: Debian's 6.1 and
 #                   6.12.95, and what KERNELS names (see tools/check-kernels)
 #   make bench      measure; NAME=collect-clean picks one
 #   make format     lay out the C files; format-check only looks
@@ -15,6 +16,10 @@ PREFIX ?= /usr/local
 # Further arguments for a first "meson setup", for instance -Dwerror=true.
 SETUP ?=
 
+# What a command says matters only if it fails.
+quiet = log=$$($(1) 2>&1) || { echo "$$log"; exit 1; }
+quiet_build = $(call quiet,ninja -C $(BUILD))
+
 .NOTPARALLEL:
 
 all: have-packages $(BUILD)/build.ninja
@@ -22,12 +27,12 @@ all: have-packages $(BUILD)/build.ninja
 
 demo: get-packages $(BUILD)/build.ninja
 	@echo "demo: building"
-	@ninja -C $(BUILD) --quiet
+	@$(quiet_build)
 	@tools/demo.sh $(BUILD)
 
 check: get-packages $(BUILD)/build.ninja
 	@echo "check: building"
-	@ninja -C $(BUILD) --quiet
+	@$(quiet_build)
 	@tools/check.py $(BUILD)
 
 check-kernels: get-packages $(BUILD)/build.ninja
@@ -36,7 +41,7 @@ check-kernels: get-packages $(BUILD)/build.ninja
 	@tools/check-kernels $(BUILD) 6.1 6.12.95 $(KERNELS)
 
 bench: have-packages $(BUILD)/build.ninja
-	@ninja -C $(BUILD) --quiet bench/bench
+	@$(quiet_build)
 	@$(BUILD)/bench/bench $(NAME)
 
 format:
@@ -49,9 +54,9 @@ format-check:
 
 install: have-packages $(BUILD)/build.ninja
 	@meson configure $(BUILD) --prefix $(PREFIX)
-	@log=$$(ninja -C $(BUILD)) || { echo "$$log"; exit 1; }
+	@$(quiet_build)
 	@meson install -C $(BUILD) --no-rebuild --quiet $(if $(DESTDIR),--destdir $(abspath $(DESTDIR)))
-	@$(if $(DESTDIR),:,ldconfig)
+	@test -n "$(DESTDIR)" || test "$$(id -u)" != 0 || ldconfig
 
 clean:
 	@rm -rf $(BUILD)
@@ -62,9 +67,8 @@ have-packages:
 get-packages:
 	@tools/packages.sh get
 
-# Quiet, unless it fails.
 $(BUILD)/build.ninja:
 	@echo "configuring $(BUILD)"
-	@log=$$(meson setup $(BUILD) --prefix $(PREFIX) $(SETUP) 2>&1) || { echo "$$log"; exit 1; }
+	@$(call quiet,meson setup $(BUILD) --prefix $(PREFIX) $(SETUP))
 
 .PHONY: all demo check check-kernels bench format format-check install clean have-packages get-packages
