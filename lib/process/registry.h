@@ -60,15 +60,30 @@ void pagescan_registry_note_hold(struct pagescan_registry *registry, uint64_t be
 int pagescan_registry_add(struct pagescan_registry *registry,
 			  const struct pagescan_registration *r);
 
+/*
+ * The two halves of it: tell the kernel alone, or note what it was told. One
+ * kernel call may cover many mappings and the holes between them.
+ */
+int pagescan_registry_enlist(struct pagescan_registry *registry, uint64_t start, uint64_t end);
+int pagescan_registry_note(struct pagescan_registry *registry,
+			   const struct pagescan_registration *r);
+
+/* Tell the kernel that [start, end) is no longer ours. Linux before 6.17 takes all, also another's.
+ */
+int pagescan_registry_dismiss(struct pagescan_registry *registry, uint64_t start, uint64_t end);
+
 /* The first registration that ends above @address. */
 bool pagescan_registry_find(const struct pagescan_registry *registry, uint64_t address,
 			    struct pagescan_registration *ret);
 
 /*
- * Take our hands off what is noted in [start, end), in pieces of bounded time. 0 or
- * -ENOMEM (a note had to be cut in two; nothing is done).
+ * Take our hands off what is noted in [start, end), by mapping, and large ones in
+ * pieces of bounded time. 0 or -ENOMEM (a note had to be cut in two; nothing is done).
  */
 int pagescan_registry_release(struct pagescan_registry *registry, uint64_t start, uint64_t end);
+
+/* The same for everything, without the notes, and with whole mappings at once where it can be. */
+void pagescan_registry_release_all(struct pagescan_registry *registry);
 
 /* Drop the note alone: the memory is gone, or another's. */
 int pagescan_registry_forget(struct pagescan_registry *registry, uint64_t start, uint64_t end);
