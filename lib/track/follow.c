@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From mappings to registrations. The own process names its ranges; another's
- * mappings are looked through at the start of each arm and each collect. What
- * became of a place in between is found by behaviour: registering again is
- * harmless where it is still ours, and refused where it is somebody else's.
+ * Following another process's mappings: at the start of each arm and each collect
+ * they are looked through and registered. That is harmless where they are ours
+ * already, and refused where they are somebody else's by now.
+ *
+ * While we look, mappings come and go. Registering a range whose edge falls into a
+ * mapping cuts that mapping in two, and the program's next mremap() of it fails.
+ * Private memory without a file merges and grows freely, so an edge next to it
+ * must lie where no mapping can ever reach across: all of it between two files'
+ * mappings is a *run*, and registered by one call, holes and all.
  */
 #include "track/track.h"
 
@@ -12,13 +17,19 @@
 
 #include <errno.h>
 
-/* A mapping that is replaced faster than we register it is left for the next time. */
-#define MAX_REPAIRS 8
+/* One call registers so many mappings in less than a millisecond. */
+#define MAX_RUN 4096
 
-static struct pagescan_registry *registry_of(struct pagescan_tracker *t)
-{
-	return &t->process->registry;
-}
+struct walk {
+	struct pagescan_tracker *t;
+	uint64_t from; /* what is wanted: only this is noted, and so armed */
+	uint64_t to;
+
+	uint64_t edge; /* end of the last mapping that can be part of no run; 0: none */
+	uint64_t run_start;
+	uint64_t run_end;
+	unsigned n_run; /* mappings in it; they stand in t->run */
+};
 
 /* Whether a private file mapping has pages of its own: those were written. 1, 0, or an error. */
 static int has_own_pages(struct pagescan_tracker *t, uint64_t start, uint64_t end)
@@ -40,38 +51,6 @@ static int has_own_pages(struct pagescan_tracker *t, uint64_t start, uint64_t en
 	return r < 0 ? r : (int)pagescan_scan_next(&scan, &region, 1);
 }
 
-static bool is_noted(struct pagescan_tracker *t, uint64_t start, uint64_t end)
-{
-	struct pagescan_registration r;
-
-	return pagescan_registry_find(registry_of(t), start, &r) && r.start < end;
-}
-
-/*
- * Register a part of a mapping. A private file mapping of another process waits
- * for its first page of its own: registering makes every fault of it map one page
- * instead of sixteen (R10.3), and program text is never written.
- */
-int pagescan_follow_register(struct pagescan_tracker *t, const struct pagescan_mapping *m,
-			     uint64_t start, uint64_t end)
-{
-	struct pagescan_registration r = {
-		.start = start,
-		.end = end,
-		.page_size = m->page_size,
-		.kind = pagescan_mapping_kind(m),
-	};
-
-	if (r.kind == PAGESCAN_MEMORY_PRIVATE_FILE && !t->process->is_own &&
-	    !is_noted(t, start, end)) {
-		int has = has_own_pages(t, start, end);
-
-		if (has <= 0)
-			return has;
-	}
-	return pagescan_registry_add(registry_of(t), &r);
-}
-
 /* Whether a mapping is not there any more as it was: then its refusal says nothing. */
 static bool has_changed(struct pagescan_tracker *t, const struct pagescan_mapping *m)
 {
@@ -82,55 +61,159 @@ static bool has_changed(struct pagescan_tracker *t, const struct pagescan_mappin
 	       now.flags != m->flags;
 }
 
-/* A piece could not be registered: drop the note of it, if there is one, and remember why. */
-static int refuse(struct pagescan_tracker *t, const struct pagescan_mapping *m, uint64_t start,
-		  uint64_t end, int error)
+/* What could not be registered is no longer noted, and why is remembered. */
+static int refuse(struct pagescan_tracker *t, uint64_t start, uint64_t end, int error)
 {
-	int r;
+	int r = pagescan_registry_forget(&t->process->registry, start, end);
 
-	if (error == -ENOMEM && (t->process->is_own || pagescan_track_error(t, error) == -ESRCH))
-		return pagescan_track_error(t, error);
-	if (error == -EINVAL && has_changed(t, m))
-		return 0;
-	r = pagescan_registry_forget(registry_of(t), start, end);
 	if (r == 0)
 		r = pagescan_rangeset_add(&t->refused, start, end, -error);
 	if (r == 0 && error == -EBUSY)
 		r = pagescan_rangeset_add(&t->others, start, end, 0);
-	/* Whoever named the range must know that a part of it is no longer tracked. */
-	if (r == 0 && t->process->is_own)
-		t->error = -EBUSY;
 	return r;
 }
 
 /*
- * Register the part of a mapping that lies in [start, end), but for what was once
- * another userfaultfd's: were it taken in a moment when it is free, its owner
- * could not have it back.
+ * Register [start, end) of a mapping, and note what is wanted of it. A private
+ * file mapping waits for its first page of its own: registering makes every fault
+ * of it map one page instead of sixteen (R10.3), and program text is never written.
  */
-static int follow_mapping(struct pagescan_tracker *t, const struct pagescan_mapping *m,
-			  uint64_t start, uint64_t end)
+static int follow_piece(const struct walk *w, const struct pagescan_mapping *m, uint64_t start,
+			uint64_t end)
 {
-	start = track_max(start, m->start);
-	end = track_min(end, m->end);
-	while (start < end) {
-		const struct pagescan_range *other = pagescan_rangeset_find(&t->others, start);
-		uint64_t stop = other ? track_min(track_max(other->start, start), end) : end;
-		int r = 0;
+	struct pagescan_tracker *t = w->t;
+	struct pagescan_registration note = {
+		.start = track_max(start, w->from),
+		.end = track_min(end, w->to),
+		.page_size = m->page_size,
+		.kind = pagescan_mapping_kind(m),
+	};
+	int r = 0;
+
+	if (note.start >= note.end)
+		return 0;
+	if (track_is_special(m))
+		return refuse(t, note.start, note.end, -EINVAL);
+	if (note.kind == PAGESCAN_MEMORY_PRIVATE_FILE &&
+	    !track_touches(&t->process->registry.ranges, note.start, note.end)) {
+		r = has_own_pages(t, note.start, note.end);
+		if (r <= 0)
+			return r;
+	}
+	r = (note.start | note.end) & (m->page_size - 1)
+		    ? -EINVAL
+		    : pagescan_registry_enlist(&t->process->registry, start, end);
+	if (r == 0)
+		return pagescan_registry_note(&t->process->registry, &note);
+	if (r == -ENOMEM && pagescan_track_error(t, r) == -ESRCH)
+		return -ESRCH;
+	if (r == -EINVAL && has_changed(t, m))
+		return 0;
+	return refuse(t, note.start, note.end, r);
+}
+
+/*
+ * Register one mapping by itself, but for what was once another userfaultfd's:
+ * were it taken in a moment when it is free, its owner could not have it back.
+ */
+static int follow_mapping(const struct walk *w, const struct pagescan_mapping *m)
+{
+	uint64_t start = m->start;
+	int r = 0;
+
+	while (r == 0 && start < m->end) {
+		const struct pagescan_range *other = pagescan_rangeset_find(&w->t->others, start);
+		uint64_t stop = other ? track_min(other->start, m->end) : m->end;
 
 		if (start < stop) {
-			r = pagescan_follow_register(t, m, start, stop);
-			if (r < 0)
-				r = refuse(t, m, start, stop, r);
+			r = follow_piece(w, m, start, stop);
 		} else {
-			stop = track_min(other->end, end);
-			r = pagescan_rangeset_add(&t->refused, start, stop, EBUSY);
+			stop = track_min(other->end, m->end);
+			r = refuse(w->t, start, stop, -EBUSY);
 		}
-		if (r < 0)
-			return r;
 		start = stop;
 	}
-	return 0;
+	return r;
+}
+
+static int follow_each(const struct walk *w, uint64_t start, uint64_t end)
+{
+	struct pagescan_mapping m;
+	int found, r = 0;
+
+	while (r == 0 && start < end &&
+	       (found = pagescan_process_find_mapping(w->t->process, start, &m)) != 0) {
+		if (found < 0)
+			return pagescan_track_error(w->t, found);
+		if (m.start >= end)
+			break;
+		r = follow_mapping(w, &m);
+		start = m.end;
+	}
+	return r;
+}
+
+/* Register the run. If a part of it is refused, each mapping of it is asked for. */
+static int end_run(struct walk *w, uint64_t end)
+{
+	struct pagescan_registry *registry = &w->t->process->registry;
+	struct pagescan_registration note = {
+		.page_size = pagescan_page_size(),
+		.kind = PAGESCAN_MEMORY_ANON,
+	};
+	const struct pagescan_range *range;
+	int r;
+
+	if (w->n_run == 0)
+		return 0;
+	w->n_run = 0;
+	r = pagescan_registry_enlist(registry, w->run_start, end);
+	if (r < 0)
+		return follow_each(w, w->run_start, end);
+	for (; r == 0 && (range = pagescan_rangeset_find(&w->t->run, note.end));) {
+		note.start = range->start;
+		note.end = range->end;
+		r = pagescan_registry_note(registry, &note);
+	}
+	return r == 0 ? pagescan_rangeset_remove(&w->t->run, 0, UINT64_MAX) : r;
+}
+
+/* Whether a mapping may merge with its neighbours, and will hardly be refused. */
+static bool may_run(const struct walk *w, const struct pagescan_mapping *m)
+{
+	return m->page_size == pagescan_page_size() &&
+	       pagescan_mapping_kind(m) == PAGESCAN_MEMORY_ANON &&
+	       !track_touches(&w->t->others, m->start, m->end) &&
+	       !track_touches(&w->t->was_refused, m->start, m->end);
+}
+
+static int extend_run(struct walk *w, const struct pagescan_mapping *m)
+{
+	int r = pagescan_rangeset_add(&w->t->run, track_max(m->start, w->from),
+				      track_min(m->end, w->to), 0);
+
+	if (r < 0)
+		return r;
+	if (w->n_run++ == 0)
+		w->run_start = w->edge ? w->edge : m->start;
+	w->run_end = m->end;
+	if (w->n_run < MAX_RUN)
+		return 0;
+	w->edge = m->end;
+	return end_run(w, m->end);
+}
+
+static int follow_next(struct walk *w, const struct pagescan_mapping *m)
+{
+	int r;
+
+	if (may_run(w, m))
+		return extend_run(w, m);
+	r = end_run(w, m->start);
+	if (r == 0)
+		r = follow_mapping(w, m);
+	w->edge = m->end;
+	return r;
 }
 
 /* Where nothing is mapped there is nothing to remember. */
@@ -140,57 +223,46 @@ static int forget_gap(struct pagescan_tracker *t, uint64_t start, uint64_t end)
 
 	if (start >= end)
 		return 0;
-	r = pagescan_registry_forget(registry_of(t), start, end);
+	r = pagescan_registry_forget(&t->process->registry, start, end);
 	return r < 0 ? r : pagescan_rangeset_remove(&t->others, start, end);
 }
 
-static int follow_range(struct pagescan_tracker *t, uint64_t start, uint64_t end)
+int pagescan_follow_range(struct pagescan_tracker *t, uint64_t start, uint64_t end)
 {
-	while (start < end) {
-		struct pagescan_mapping m;
-		int found = pagescan_process_find_mapping(t->process, start, &m), r;
+	struct walk w = {.t = t, .from = start, .to = end};
+	uint64_t at = start;
+	int r = pagescan_rangeset_remove(&t->run, 0, UINT64_MAX);
+
+	while (r == 0 && at < end) {
+		struct pagescan_mapping m = {.start = end, .end = end};
+		int found = pagescan_process_find_mapping(t->process, at, &m);
 
 		if (found < 0)
 			return pagescan_track_error(t, found);
-		r = forget_gap(t, start, found ? track_min(m.start, end) : end);
-		if (r == 0 && found)
-			r = follow_mapping(t, &m, start, end);
-		if (r < 0 || !found)
-			return r;
-		start = m.end;
+		if (found == 0 || m.start >= end)
+			break;
+		r = forget_gap(t, at, m.start);
+		if (r == 0)
+			r = follow_next(&w, &m);
+		at = m.end;
 	}
-	return 0;
+	if (r == 0)
+		r = end_run(&w, w.run_end);
+	return r == 0 ? forget_gap(t, at, end) : r;
 }
 
 int pagescan_follow_all(struct pagescan_tracker *t)
 {
 	const struct pagescan_range *range;
 	uint64_t at = 0;
-	int r = pagescan_rangeset_remove(&t->refused, 0, UINT64_MAX);
+	int r = 0;
 
+	pagescan_rangeset_free(&t->was_refused);
+	t->was_refused = t->refused;
+	t->refused = (struct pagescan_rangeset){0};
 	while (r == 0 && (range = pagescan_rangeset_find(&t->wanted, at))) {
-		r = follow_range(t, range->start, range->end);
 		at = range->end;
+		r = pagescan_follow_range(t, range->start, range->end);
 	}
 	return r;
-}
-
-int pagescan_follow_repair(struct pagescan_tracker *t, uint64_t *position, unsigned tries)
-{
-	struct pagescan_registration note;
-	struct pagescan_mapping m;
-	uint64_t start;
-	int found;
-
-	if (!pagescan_registry_find(registry_of(t), *position, &note))
-		return 0;
-	start = track_max(*position, note.start);
-	found = pagescan_process_find_mapping(t->process, start, &m);
-	if (found < 0)
-		return pagescan_track_error(t, found);
-	if (tries >= MAX_REPAIRS) {
-		*position = found && m.start < note.end ? track_min(m.end, note.end) : note.end;
-		return 0;
-	}
-	return found ? follow_mapping(t, &m, start, note.end) : 0;
 }

@@ -20,9 +20,11 @@ struct pagescan_tracker {
 	uint64_t guard; /* PAGESCAN_IS_GUARD where this kernel has it */
 
 	struct pagescan_rangeset wanted;  /* of another process: where its mappings are followed */
-	struct pagescan_rangeset refused; /* what could not be tracked, tagged with the errno */
-	struct pagescan_rangeset others;  /* seen with another userfaultfd: never taken from it */
-	struct pagescan_rangeset huge;    /* blocks that were huge when armed */
+	struct pagescan_rangeset refused; /* what could not be tracked, tagged with the errno, */
+	struct pagescan_rangeset was_refused; /* and what could not the last time */
+	struct pagescan_rangeset run;         /* mappings that are about to be registered */
+	struct pagescan_rangeset others; /* seen with another userfaultfd: never taken from it */
+	struct pagescan_rangeset huge;   /* blocks that were huge when armed */
 
 	int error; /* comes with the next call: what was armed before it went first */
 	struct pagescan_region buffer[TRACK_BUFFER];
@@ -43,6 +45,24 @@ static inline uint64_t track_min(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
+/* Whether anything of [start, end) is in @set. */
+static inline bool track_touches(const struct pagescan_rangeset *set, uint64_t start, uint64_t end)
+{
+	const struct pagescan_range *range = pagescan_rangeset_find(set, start);
+
+	return range && range->start < end;
+}
+
+/*
+ * Memory like the vdso: private pages of no file. Some kernels register it, and
+ * should not (R10.2).
+ */
+static inline bool track_is_special(const struct pagescan_mapping *mapping)
+{
+	return mapping->inode == 0 &&
+	       pagescan_mapping_kind(mapping) == PAGESCAN_MEMORY_PRIVATE_FILE;
+}
+
 /* Whether @tracker may be used: 0, -EINVAL, or -ECHILD in a forked child. */
 int pagescan_track_check(const struct pagescan_tracker *tracker);
 
@@ -61,26 +81,31 @@ ssize_t pagescan_wp_async_collect(struct pagescan_tracker *tracker, uint64_t *po
 /* Arm everything registered, whatever was written. */
 int pagescan_wp_async_arm(struct pagescan_tracker *tracker);
 
-/* Arm a registered range with its holes, in a way that works in era 1 too. 0 or a negative errno.
- */
+/* Arm a registered range with its holes, in a way that works in era 1 too. 0 or an error. */
 int pagescan_wp_async_fill(struct pagescan_tracker *tracker, uint64_t start, uint64_t end);
 
-/* add.c: register what is mapped in [start, end), all of it or nothing. */
-int pagescan_track_add(struct pagescan_tracker *tracker, uint64_t start, uint64_t end);
-
-/* follow.c: register a part of a mapping, if there can be anything to track in it. */
-int pagescan_follow_register(struct pagescan_tracker *tracker, const struct pagescan_mapping *m,
-			     uint64_t start, uint64_t end);
-
-/* Register what another process has mapped by now where it is to be tracked; forget what is gone.
+/*
+ * Take the protection off what is registered in [start, end) of another process,
+ * in bounded pieces: all of it counts as written. 0 or -ESRCH.
  */
-int pagescan_follow_all(struct pagescan_tracker *tracker);
+int pagescan_wp_async_unarm(struct pagescan_tracker *tracker, uint64_t start, uint64_t end);
+
+/* named.c: track what is mapped in [start, end), all of it or nothing; or no longer. */
+int pagescan_named_add(struct pagescan_tracker *tracker, uint64_t start, uint64_t end);
+int pagescan_named_remove(struct pagescan_tracker *tracker, uint64_t start, uint64_t end);
 
 /*
  * The mapping at *position is not ours, though noted so: it was replaced. Register
- * it, or forget it. Moves *position past it if it changes too fast to be caught.
+ * it, or forget it, or move *position past it, to be looked at the next time.
+ * @tries is how often this was done for the same position.
  */
-int pagescan_follow_repair(struct pagescan_tracker *tracker, uint64_t *position, unsigned tries);
+int pagescan_named_repair(struct pagescan_tracker *tracker, uint64_t *position, unsigned tries);
+
+/* follow.c: register what another process has mapped by now where it is to be tracked. */
+int pagescan_follow_all(struct pagescan_tracker *tracker);
+
+/* The same in [start, end). What was refused is noted in tracker->refused. */
+int pagescan_follow_range(struct pagescan_tracker *tracker, uint64_t start, uint64_t end);
 
 /* huge.c: how much one huge page table entry maps. */
 uint64_t pagescan_huge_size(void);
@@ -89,8 +114,7 @@ uint64_t pagescan_huge_size(void);
 void pagescan_huge_note(struct pagescan_tracker *tracker, const struct pagescan_region *regions,
 			size_t n);
 
-/* Count those that are split by now and, unless told otherwise, put them back. After unregistering.
- */
+/* After the end of tracking: count those that are split and, unless told not to, put them back. */
 void pagescan_huge_restore(struct pagescan_tracker *tracker);
 
 #endif

@@ -125,6 +125,8 @@ PAGESCAN_API void pagescan_tracker_close(struct pagescan_tracker *t)
 		pagescan_process_close(t->process);
 	pagescan_rangeset_free(&t->wanted);
 	pagescan_rangeset_free(&t->refused);
+	pagescan_rangeset_free(&t->was_refused);
+	pagescan_rangeset_free(&t->run);
 	pagescan_rangeset_free(&t->others);
 	pagescan_rangeset_free(&t->huge);
 	free(t);
@@ -145,7 +147,7 @@ PAGESCAN_API int pagescan_tracker_add(struct pagescan_tracker *t, uint64_t addre
 
 	if (r == 0)
 		r = check_range(address, length);
-	return r == 0 ? pagescan_track_add(t, address, address + length) : r;
+	return r == 0 ? pagescan_named_add(t, address, address + length) : r;
 }
 
 PAGESCAN_API int pagescan_tracker_remove(struct pagescan_tracker *t, uint64_t address,
@@ -155,11 +157,7 @@ PAGESCAN_API int pagescan_tracker_remove(struct pagescan_tracker *t, uint64_t ad
 
 	if (r == 0)
 		r = check_range(address, length);
-	if (r == 0)
-		r = pagescan_rangeset_remove(&t->wanted, address, address + length);
-	if (r < 0)
-		return r;
-	return pagescan_registry_release(&t->process->registry, address, address + length);
+	return r == 0 ? pagescan_named_remove(t, address, address + length) : r;
 }
 
 PAGESCAN_API void pagescan_tracker_get_cost(const struct pagescan_tracker *t,

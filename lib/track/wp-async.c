@@ -217,7 +217,7 @@ static ssize_t walk(struct pagescan_tracker *t, uint64_t *position, struct pages
 		if (got == -EPERM) {
 			tries = *position == failed_at ? tries + 1 : 0;
 			failed_at = *position;
-			got = pagescan_follow_repair(t, position, tries);
+			got = pagescan_named_repair(t, position, tries);
 		}
 		if (got < 0) {
 			t->error = got;
@@ -299,4 +299,40 @@ int pagescan_wp_async_arm(struct pagescan_tracker *t)
 	if (n == 0)
 		t->was_armed = true;
 	return n;
+}
+
+/* The pieces are aligned, so that their edges cut no huge page. */
+static void unarm_mapping(struct pagescan_registry *registry, uint64_t start, uint64_t end)
+{
+	int r = 0;
+
+	while (r == 0 && start < end) {
+		uint64_t next = (start / PAGESCAN_HOLD_ARM + 1) * PAGESCAN_HOLD_ARM;
+		struct uapi_uffdio_writeprotect wp = {
+			.range = {start, track_min(next, end) - start},
+		};
+		uint64_t began = pagescan_now_ns();
+
+		r = ioctl(registry->uffd, UAPI_UFFDIO_WRITEPROTECT, &wp);
+		pagescan_registry_note_hold(registry, began);
+		start = next;
+	}
+}
+
+int pagescan_wp_async_unarm(struct pagescan_tracker *t, uint64_t start, uint64_t end)
+{
+	struct pagescan_registry *registry = &t->process->registry;
+	struct pagescan_mapping m;
+	int found;
+
+	while (start < end && (found = pagescan_process_find_mapping(t->process, start, &m)) != 0) {
+		if (found < 0)
+			return pagescan_track_error(t, found);
+		/* Only registering tells whether it is still ours. */
+		if (track_touches(&registry->ranges, m.start, track_min(m.end, end)) &&
+		    pagescan_registry_enlist(registry, m.start, m.end) == 0)
+			unarm_mapping(registry, track_max(m.start, start), track_min(m.end, end));
+		start = m.end;
+	}
+	return 0;
 }
