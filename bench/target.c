@@ -36,23 +36,25 @@ struct target {
 	pid_t pid;
 };
 
-static void note(struct shared *shared, enum target_work work, uint64_t begin)
+/* Returns when it ended. */
+static uint64_t note(struct shared *shared, enum target_work work, uint64_t begin)
 {
 	struct record *record = &shared->records[work];
-	const uint64_t took = bench_now_ns() - begin;
+	const uint64_t end = bench_now_ns(), took = end - begin;
 
 	if (took > atomic_load_explicit(&record->longest, memory_order_relaxed))
 		atomic_store(&record->longest, took);
 	atomic_fetch_add(&record->n_done, 1);
+	return end;
 }
 
-static void *work_clock(void *arg)
+static _Noreturn void work_clock(const struct target *t)
 {
-	const struct target *t = arg;
+	uint64_t last = bench_now_ns();
 
+	/* From look to look, so that no moment is left out. */
 	for (;;)
-		note(t->shared, TARGET_CLOCK, bench_now_ns());
-	return NULL;
+		last = note(t->shared, TARGET_CLOCK, last);
 }
 
 static void *work_mmap(void *arg)
@@ -89,12 +91,11 @@ static void *work_store(void *arg)
 }
 
 static void *(*const works[TARGET_N_WORKS])(void *) = {
-	[TARGET_CLOCK] = work_clock,
 	[TARGET_MMAP] = work_mmap,
 	[TARGET_STORE] = work_store,
 };
 
-static void run(struct target *t)
+static _Noreturn void run(struct target *t)
 {
 	pthread_t thread;
 
@@ -108,9 +109,12 @@ static void run(struct target *t)
 	for (size_t i = 0; i < t->populated; i += t->page)
 		t->memory[i] = 1;
 	for (int work = 0; work < TARGET_N_WORKS; work++)
-		if (t->works & 1U << work && pthread_create(&thread, NULL, works[work], t))
+		if (t->works & 1U << work && works[work] &&
+		    pthread_create(&thread, NULL, works[work], t))
 			_exit(3);
 	atomic_store(&t->shared->is_ready, 1);
+	if (t->works & 1U << TARGET_CLOCK)
+		work_clock(t);
 	for (;;)
 		pause();
 }
@@ -135,9 +139,9 @@ int target_start(unsigned wanted, size_t reserved, size_t populated, struct targ
 	}
 	if (t->pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (getppid() == parent)
-			run(t);
-		_exit(3);
+		if (getppid() != parent)
+			_exit(3);
+		run(t);
 	}
 	while (!atomic_load(&t->shared->is_ready)) {
 		if (waitpid(t->pid, NULL, WNOHANG) != 0) {

@@ -7,11 +7,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* What a target does all the time, each kind in a thread of its own, each doing timed. */
+/* What a target does all the time; each doing is timed. */
 enum target_work {
-	TARGET_CLOCK, /* look at the clock: a long time is a stop */
-	TARGET_MMAP,  /* map and unmap */
-	TARGET_STORE, /* store into each page of its populated memory in turn */
+	TARGET_CLOCK, /* look at the clock, in the first thread: a long time is a stop */
+	TARGET_MMAP,  /* map and unmap, in a thread of its own */
+	TARGET_STORE, /* store into each page of what is populated, in a thread of its own */
 	TARGET_N_WORKS
 };
 
