@@ -160,6 +160,7 @@ static inline void withdraw(struct call *call, size_t first, size_t last)
 
 	call->n_found -= last - first;
 	if (previous->start == address_of(first)) {
+		*previous = (struct pagescan_region){0};
 		call->n_stored--;
 		call->n_gathered--;
 	} else {

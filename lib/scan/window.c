@@ -163,11 +163,12 @@ static int find_protected(struct pagescan_scan *scan, struct pagescan_window *w)
 	w->unit = is_huge ? registered.page_size : huge_page_size();
 	if (is_huge && (w->start % w->unit || w->end % w->unit))
 		return -EINVAL;
-	if (!is_huge && scan->is_era_1 && !w->plan->is_fast &&
-	    registered.kind != PAGESCAN_MEMORY_ANON)
-		spare_cut_blocks(scan, &registered, w);
-	else if (!is_huge)
+	if (scan->is_era_1 && !w->plan->is_fast) {
+		if (!is_huge && registered.kind != PAGESCAN_MEMORY_ANON)
+			spare_cut_blocks(scan, &registered, w);
+	} else if (!is_huge) {
 		extend_registered(scan, w);
+	}
 	return scan->position < scan->single_end ? clip_to_mapping(scan, w) : 1;
 }
 
