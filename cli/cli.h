@@ -35,6 +35,7 @@ struct command {
 };
 
 extern const struct command command_scan;
+extern const struct command command_watch;
 extern const struct command command_version;
 
 #endif

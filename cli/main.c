@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct command *const commands[] = {&command_scan, &command_version};
+static const struct command *const commands[] = {&command_scan, &command_watch, &command_version};
 
 enum { N_COMMANDS = sizeof(commands) / sizeof(commands[0]) };
 

@@ -62,14 +62,14 @@ def test_usage(tap):
 
 
 def test_help(tap):
-    for command in ("scan", "version"):
+    for command in ("scan", "watch", "version"):
         done = pagescan(command, "--help")
         wrong = success(done)
         if not done.stdout.startswith(f"Usage: pagescan {command}"):
             wrong.append(done.stdout[:80])
         tap.case(f"{command} --help", wrong)
     tap.case("--help names the commands", [
-        name for name in ("scan", "version")
+        name for name in ("scan", "watch", "version")
         if not re.search(rf"^  {name} ", pagescan("--help").stdout, re.M)])
     done = pagescan("--help", stdout=open("/dev/full", "w"))
     tap.case("--help on a full disk", refusal(done, 1, "No space"))
@@ -77,7 +77,7 @@ def test_help(tap):
 
 def test_pages_of_the_manual(tap):
     """The same options, with the same arguments, in --help and in the manual."""
-    for command in ("scan",):
+    for command in ("scan", "watch"):
         text = pathlib.Path(SOURCE, "man", f"pagescan-{command}.1.scd").read_text("utf-8")
         manual = set(re.findall(r"^\*--([a-z-]+)\*(?: _([A-Z-]+)_)?$", text, re.M))
         said = set(re.findall(r"^  --([a-z-]+)(?: ([A-Z-]+))? ", pagescan(command, "--help").stdout,
