@@ -4,8 +4,17 @@
 #include "support.h"
 
 #include <dirent.h>
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define N_THREADS 8
 
@@ -49,6 +58,101 @@ static void test_threads(void **state)
 	assert_int_equal(count_files(), n_files);
 }
 
+/* What the probe says in a child that made its circumstances worse: a result and an answer. */
+struct answer {
+	int r;
+	struct pagescan_capabilities can;
+	int r_after; /* once they were better again */
+};
+
+static struct answer probe_in_child(void (*worsen)(void), void (*mend)(void))
+{
+	struct answer answer = {.r = 1};
+	int fds[2];
+	pid_t pid;
+
+	assert_int_equal(pipe(fds), 0);
+	fflush(stdout);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		worsen();
+		answer.r = pagescan_scan_probe(&answer.can);
+		mend();
+		answer.r_after = pagescan_scan_probe(&answer.can);
+		_exit(write(fds[1], &answer, sizeof(answer)) != sizeof(answer));
+	}
+	close(fds[1]);
+	assert_int_equal(read(fds[0], &answer, sizeof(answer)), sizeof(answer));
+	close(fds[0]);
+	waitpid(pid, NULL, 0);
+	return answer;
+}
+
+static void deny_userfaultfd(void)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_userfaultfd, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {4, filter};
+
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
+		_exit(77);
+}
+
+static void change_file_limit(rlim_t n)
+{
+	struct rlimit limit;
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	limit.rlim_cur = n;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static void leave_no_file(void)
+{
+	change_file_limit(0);
+}
+
+static void leave_files(void)
+{
+	change_file_limit(100);
+}
+
+static void lock_memory(void)
+{
+	mlockall(MCL_CURRENT | MCL_FUTURE);
+}
+
+static void do_nothing(void)
+{
+}
+
+/* Before anything was probed here: it would be remembered in the children. */
+static void test_circumstances(void **state)
+{
+	struct answer plain = probe_in_child(do_nothing, do_nothing);
+	struct answer denied = probe_in_child(deny_userfaultfd, do_nothing);
+	struct answer short_of_files = probe_in_child(leave_no_file, leave_files);
+	struct answer locked = probe_in_child(lock_memory, do_nothing);
+
+	assert_int_equal(plain.r, 0);
+	assert_int_equal(denied.r, 0);
+	assert_false(denied.can.has_wp_async);
+	assert_int_equal(denied.can.era, plain.can.era);
+	assert_int_equal(locked.can.era, plain.can.era);
+	assert_int_equal(locked.can.has_wp_async, plain.can.has_wp_async);
+	/* A passing shortage is not remembered as an answer. */
+	assert_int_equal(short_of_files.r, -EMFILE);
+	assert_int_equal(short_of_files.r_after, 0);
+	assert_int_equal(short_of_files.can.era, plain.can.era);
+	assert_int_equal(short_of_files.can.has_wp_async, plain.can.has_wp_async);
+}
+
 static void test_answers(void **state)
 {
 	struct pagescan_probed probed;
@@ -86,6 +190,7 @@ static void test_as_told(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_circumstances),
 		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_answers),
 		cmocka_unit_test(test_as_told),
