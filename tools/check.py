@@ -13,6 +13,9 @@ import subprocess
 import sys
 
 
+MAX_SAID = 20  # lines of what a failed case says
+
+
 class Program:
     """What one test program said, in TAP or by its exit code alone."""
 
@@ -20,6 +23,8 @@ class Program:
         self.name = entry["name"]
         self.seconds = entry["duration"]
         self.passed, self.failed, self.skipped = 0, [], []
+        self.said = []  # by the case that runs
+        self.heard = None  # where to put what is said of a failure
         for line in entry.get("stdout", "").splitlines():
             self.read_tap(line)
         result = entry["result"]
@@ -30,7 +35,8 @@ class Program:
                 self.skipped.append(("all", self.find_reason(entry)))
         if result not in ("OK", "SKIP", "EXPECTEDFAIL") and not self.failed:
             # It ended before it could report: a crash, a time-out, a wrong plan.
-            self.failed.append(f"{result.lower()}, exit code {entry.get('returncode')}")
+            ending = f"{result.lower()}, exit code {entry.get('returncode')}"
+            self.failed.append((ending, entry.get("stderr", "").splitlines()))
 
     def read_tap(self, line):
         if re.match(r"1\.\.0\b.*#\s*skip", line, re.I):
@@ -38,12 +44,16 @@ class Program:
             return
         case = re.match(r"(not )?ok\b\s*\d*\s*-?\s*([^#]*)(?:#\s*(\w+)\s*(.*))?", line)
         if not case:
+            # Before its result a case says what it does, and after it what was wrong.
+            (self.said if self.heard is None else self.heard).append(line)
             return
+        said, self.said, self.heard = self.said, [], None
         name, directive = case[2].strip(), (case[3] or "").lower()
         if directive == "skip":
             self.skipped.append((name, case[4].strip() or "no reason given"))
         elif case[1] and directive != "todo":
-            self.failed.append(name)
+            self.heard = said
+            self.failed.append((name, said))
         else:
             self.passed += 1
 
@@ -60,8 +70,10 @@ class Program:
         if self.skipped:
             counts.append(f"{len(self.skipped)} skipped")
         print(f"  {self.name:<24} {', '.join(counts)}  ({self.seconds:.1f} s)")
-        for name in self.failed:
+        for name, said in self.failed:
             print(f"    FAILED  {name}")
+            for line in said[-MAX_SAID:]:
+                print(f"            {line}")
         for name, reason in self.skipped:
             print(f"    skipped {name}: {reason}")
 
