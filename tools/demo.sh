@@ -23,15 +23,15 @@ say()
 }
 
 say "making 300 MB of random lines in $work (removed at the end)"
-head -c 220M /dev/urandom | base64 -w 60 >"$work/lines"
+head -c 220M /dev/urandom | base64 -w 30 >"$work/lines"
 
 say "sorting them: sort --buffer-size=512M"
 LC_ALL=C sort --parallel=1 --buffer-size=512M -T "$work" -o "$work/sorted" "$work/lines" &
 sorter=$!
 
-say "which pages does it write? pagescan watch $sorter --interval 1s --duration 5s --top 3"
+say "which pages does it write? pagescan watch $sorter --interval 500ms --duration 4s --top 3"
 echo
-"$pagescan" watch "$sorter" --interval 1s --duration 5s --top 3
+"$pagescan" watch "$sorter" --interval 500ms --duration 4s --top 3
 
 say "letting the sort finish, untracked"
 wait "$sorter"
