@@ -13,7 +13,8 @@ struct question {
 	bool is_own;
 };
 
-static inline struct pagescan_expr *question_random_expr(uint64_t *random)
+/* One of categories that are @available. */
+static inline struct pagescan_expr *question_random_expr(uint64_t *random, uint64_t available)
 {
 	static const char *const texts[] = {
 		"present | swapped",
@@ -25,9 +26,13 @@ static inline struct pagescan_expr *question_random_expr(uint64_t *random)
 		"!file & !huge",
 		"all",
 	};
-	struct pagescan_expr *expr;
+	struct pagescan_expr *expr = NULL;
 
-	assert_int_equal(pagescan_expr_parse(texts[test_random(random) % 8], &expr, NULL), 0);
+	do {
+		pagescan_expr_free(expr);
+		assert_int_equal(pagescan_expr_parse(texts[test_random(random) % 8], &expr, NULL),
+				 0);
+	} while (pagescan_expr_get_categories(expr) & ~available);
 	return expr;
 }
 
@@ -50,7 +55,7 @@ static inline struct question question_ask(uint64_t *random, uint64_t available,
 		if (test_random(random) % 2)
 			f->any = question_random_mask(random) & available;
 		if (test_random(random) % 3)
-			f->where = question_random_expr(random);
+			f->where = question_random_expr(random, available);
 	} else {
 		f->required = PAGESCAN_IS_WRITTEN;
 	}
