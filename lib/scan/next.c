@@ -290,6 +290,13 @@ static int find_run(struct pagescan_scan *scan, const struct pagescan_window *w,
 	return 0;
 }
 
+/* The end of a call in another process, of which no more than @size may be held: a huge page must.
+ */
+static uint64_t bound(const struct pagescan_window *w, uint64_t start, uint64_t end, uint64_t size)
+{
+	return pagescan_min(end, pagescan_next_multiple(start, pagescan_max(size, w->unit)));
+}
+
 /*
  * Look first, and then protect where something was found: where one call cannot
  * do both because the kernel cannot tell the condition or must not reach the
@@ -309,9 +316,7 @@ static int step_find_and_arm(struct pagescan_scan *scan, const struct pagescan_w
 	int r, n;
 
 	if (!is_own)
-		arg.end = pagescan_min(
-			w->end, pagescan_next_multiple(w->start,
-						       pagescan_max(PAGESCAN_HOLD_LOOK, w->unit)));
+		arg.end = bound(w, w->start, w->end, pagescan_window_look(w->plan));
 	arg.vec_len = is_whole ? 1 : N_LOOK;
 	r = operate(scan, w->plan, &arg);
 	n = r;
@@ -335,9 +340,7 @@ static int step_find_and_arm(struct pagescan_scan *scan, const struct pagescan_w
 		run.end = w->end;
 	}
 	if (!is_own)
-		run.end = pagescan_min(
-			run.end, pagescan_next_multiple(run.start,
-							pagescan_max(PAGESCAN_HOLD_ARM, w->unit)));
+		run.end = bound(w, run.start, run.end, PAGESCAN_HOLD_ARM);
 	return step_arm(scan, w, run.start, run.end, out);
 }
 

@@ -71,7 +71,8 @@ static int find_readable(struct pagescan_scan *scan, size_t n_regions, struct pa
 	w->plan = plan_of(scan, pagescan_mapping_kind(&mapping));
 	w->start = scan->position;
 	if (!scan->process->is_own)
-		limit = pagescan_min(limit, pagescan_next_multiple(w->start, PAGESCAN_HOLD_LOOK));
+		limit = pagescan_min(
+			limit, pagescan_next_multiple(w->start, pagescan_window_look(w->plan)));
 	if (is_single || scan->needs_kinds)
 		w->end = mapping.end;
 	if (!is_single && scan->needs_kinds)

@@ -31,6 +31,14 @@ int pagescan_window_find(struct pagescan_scan *scan, size_t n_regions, struct pa
  */
 int pagescan_window_refuse(struct pagescan_scan *scan, const struct pagescan_window *w);
 
+/* How far one call may look in another process: asking whose a page is takes ten times as long. */
+static inline uint64_t pagescan_window_look(const struct pagescan_plan *plan)
+{
+	bool is_costly = (plan->mask | plan->anyof | plan->returned) & PAGESCAN_IS_FILE;
+
+	return is_costly ? PAGESCAN_HOLD_LOOK / 4 : PAGESCAN_HOLD_LOOK;
+}
+
 static inline uint64_t pagescan_align_down(uint64_t address, uint64_t unit)
 {
 	return address / unit * unit;
