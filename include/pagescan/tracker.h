@@ -41,6 +41,9 @@
  *                another process, also a page of shared memory that was written
  *                and then reclaimed (swapped out, or written to its file and
  *                dropped) before it was collected: its page table forgets.
+ * Moves          The kernel does not merge what is tracked with what is not. A
+ *                mremap() over memory that was mapped in several steps fails with
+ *                EFAULT, if only some of it is tracked yet, or added at all.
  * Fork           A tracker does not work in a forked child, whose userfaultfd acts
  *                on the parent's memory: calls there return -ECHILD, and closing
  *                leaves the parent's tracking alone.
@@ -107,7 +110,10 @@ PAGESCAN_API PAGESCAN_MUST_CHECK int pagescan_tracker_open(struct pagescan_proce
 							   struct pagescan_tracker **ret,
 							   struct pagescan_error *reterr);
 
-/** Stop tracking and take everything back, in small steps. The memory's contents stay. */
+/**
+ * Stop tracking and take everything back, mapping by mapping: for each, its mmap and
+ * its faults may have to wait about as long as for a fork() of it. Its contents stay.
+ */
 PAGESCAN_API void pagescan_tracker_close(struct pagescan_tracker *tracker);
 
 /**

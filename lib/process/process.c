@@ -309,6 +309,7 @@ int pagescan_process_open(pid_t pid, struct pagescan_process **ret, struct pages
 	}
 	process->registry.pagemap_fd = process->pagemap_fd;
 	process->registry.maps = process->maps;
+	process->registry.is_own = process->is_own;
 	*ret = process;
 	return 0;
 }

@@ -133,7 +133,9 @@ void pagescan_registry_close(struct pagescan_registry *registry)
 	if (registry->uffd < 0)
 		return;
 	/* The kernel does it all at close, but in one hold of the lock. */
-	if (registry->owner == getpid())
+	if (registry->owner == getpid() && registry->is_own)
+		(void)pagescan_registry_release(registry, 0, UINT64_MAX);
+	else if (registry->owner == getpid())
 		pagescan_registry_release_all(registry);
 	close(registry->uffd);
 	registry->uffd = -1;

@@ -26,11 +26,12 @@ struct pagescan_registration {
 
 struct pagescan_maps_reader;
 
-/* A process object is opened with one that has the first three set, and all else zero. */
+/* A process object is opened with one that has the first four set, and all else zero. */
 struct pagescan_registry {
 	int uffd;       /* -1: not attached */
 	int pagemap_fd; /* borrowed, as is the next */
 	struct pagescan_maps_reader *maps;
+	bool is_own; /* it is of the own process */
 	pid_t owner; /* who opened it: the copy that fork makes must not touch anything */
 	struct pagescan_rangeset ranges;
 	uint64_t longest_hold_ns; /* longest call that kept the target's mmap lock */
@@ -77,12 +78,15 @@ bool pagescan_registry_find(const struct pagescan_registry *registry, uint64_t a
 			    struct pagescan_registration *ret);
 
 /*
- * Take our hands off what is noted in [start, end), by mapping, and large ones in
- * pieces of bounded time. 0 or -ENOMEM (a note had to be cut in two; nothing is done).
+ * Take our hands off what is noted in [start, end), mapping by mapping. 0 or -ENOMEM
+ * (a note had to be cut in two; nothing is done).
  */
 int pagescan_registry_release(struct pagescan_registry *registry, uint64_t start, uint64_t end);
 
-/* The same for everything, without the notes, and with whole mappings at once where it can be. */
+/*
+ * The same for everything of another process, but its mappings stay whole: the
+ * program may be about to move them.
+ */
 void pagescan_registry_release_all(struct pagescan_registry *registry);
 
 /* Drop the note alone: the memory is gone, or another's. */
