@@ -330,7 +330,7 @@ static void test_writing_while_collecting(void **state)
 	/* Reading from outside populates shared memory, which counts. */
 	collect(&w, &c);
 	tell(&w, COMMAND_RACE);
-	for (int round = 0; round < 40; round++)
+	for (int round = 0; round < 20; round++)
 		copy_reported(&w, &c);
 	w.plan->must_stop = 1;
 	tell(&w, COMMAND_JOIN);

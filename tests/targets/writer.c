@@ -186,12 +186,35 @@ static void *run_race(void *arg)
 	return NULL;
 }
 
+/* Memory so large that letting go of it takes its time, grown and shrunk as realloc() does. */
+static void *run_growth(void)
+{
+	size_t bytes = 64 << 20;
+	unsigned char *p = map(AREA_ANON, NULL, bytes, 0);
+
+	memset(p, 1, bytes);
+	while (!__atomic_load_n(&plan->must_stop, __ATOMIC_RELAXED)) {
+		unsigned char *q = mremap(p, bytes, bytes + page_size, MREMAP_MAYMOVE);
+
+		if (q == MAP_FAILED || mremap(q, bytes + page_size, bytes, 0) != q) {
+			__atomic_add_fetch(&plan->n_failed, 1, __ATOMIC_RELAXED);
+			break;
+		}
+		p = q;
+		usleep(100);
+	}
+	return NULL;
+}
+
 /* Memory that comes and goes, each time with something in it that must stay as it was written. */
 static void *run_churn(void *arg)
 {
 	uint64_t random = plan->seed + (size_t)arg * 99999 + 1;
-	unsigned char *fixed = map(AREA_ANON, NULL, 64 * page_size, 0);
+	unsigned char *fixed;
 
+	if (!arg)
+		return run_growth();
+	fixed = map(AREA_ANON, NULL, 64 * page_size, 0);
 	while (!__atomic_load_n(&plan->must_stop, __ATOMIC_RELAXED)) {
 		size_t bytes = (1 + next_random(&random) % 64) * page_size, grown;
 		unsigned char *p = map(AREA_ANON, NULL, bytes, 0), *q;
