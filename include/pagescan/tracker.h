@@ -70,7 +70,10 @@ struct pagescan_tracker;
  */
 #define PAGESCAN_TRACKER_ALL UINT32_C(0x1)
 
-/** Do not put back at close the huge pages that tracking had to split. */
+/**
+ * Do not put back at close the huge pages that tracking had to split. In another
+ * process putting them back needs CAP_SYS_NICE; without it they stay split.
+ */
 #define PAGESCAN_TRACKER_LEAVE_SPLIT UINT32_C(0x2)
 
 /** Options of pagescan_tracker_open(). */
