@@ -369,22 +369,28 @@ static int step(struct pagescan_scan *scan, struct output *out)
 	return step_find_and_arm(scan, &w, out);
 }
 
-ssize_t pagescan_scan_next(struct pagescan_scan *scan, struct pagescan_region *vec, size_t n)
+ssize_t pagescan_scan_more(struct pagescan_scan *scan, struct pagescan_region *vec, size_t n)
 {
 	struct output out = {.vec = vec, .size = n};
 	int r = 1;
 
-	if (!scan || !vec || n == 0)
-		return -EINVAL;
 	while (r > 0 && out.n < out.size && scan->n_wanted > 0)
 		r = step(scan, &out);
 	if (out.n)
 		return (ssize_t)out.n;
-	if (r < 0)
-		return r;
+	return r < 0 ? r : 0;
+}
+
+ssize_t pagescan_scan_next(struct pagescan_scan *scan, struct pagescan_region *vec, size_t n)
+{
+	ssize_t r;
+
+	if (!scan || !vec || n == 0)
+		return -EINVAL;
+	r = pagescan_scan_more(scan, vec, n);
 	/* Of memory that is gone some kernels tell nothing, without an error (R2.0). */
-	if (!scan->process->is_own &&
+	if (r == 0 && !scan->process->is_own &&
 	    pagescan_process_get_state(scan->process) != PAGESCAN_PROCESS_RUNNING)
 		return -ESRCH;
-	return 0;
+	return r;
 }

@@ -45,4 +45,10 @@ int pagescan_scan_init_on(struct pagescan_scan *scan, struct pagescan_process *p
 			  struct pagescan_operation_handle *operation,
 			  const struct pagescan_probed *can, struct pagescan_error *reterr);
 
+/*
+ * As pagescan_scan_next(), but 0 also of memory that is gone: who makes many scans
+ * need not ask for each what became of the process.
+ */
+ssize_t pagescan_scan_more(struct pagescan_scan *scan, struct pagescan_region *vec, size_t n);
+
 #endif

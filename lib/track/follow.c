@@ -48,7 +48,7 @@ static int has_own_pages(struct pagescan_tracker *t, uint64_t start, uint64_t en
 	struct pagescan_scan scan;
 	int r = pagescan_scan_init(&scan, t->process, &filter, &opts, NULL);
 
-	return r < 0 ? r : (int)pagescan_scan_next(&scan, &region, 1);
+	return r < 0 ? r : (int)pagescan_scan_more(&scan, &region, 1);
 }
 
 /* Whether a mapping is not there any more as it was: then its refusal says nothing. */

@@ -61,7 +61,7 @@ static bool is_split(struct pagescan_tracker *t, uint64_t start, uint64_t end)
 	    mapping.start > start || mapping.end < end || mapping.page_size != pagescan_page_size())
 		return false;
 	if (pagescan_scan_init(&scan, t->process, &filter, &opts, NULL) < 0 ||
-	    pagescan_scan_next(&scan, &region, 1) != 1)
+	    pagescan_scan_more(&scan, &region, 1) != 1)
 		return false;
 	return region.start == start && region.end == end;
 }

@@ -127,7 +127,7 @@ static int find_hole(struct pagescan_tracker *t, const struct pagescan_registrat
 
 	if (found < 0)
 		return found;
-	found = (int)pagescan_scan_next(&scan, ret, 1);
+	found = (int)pagescan_scan_more(&scan, ret, 1);
 	*end = found > 0 ? ret->start : pagescan_scan_get_position(&scan);
 	/* Up to the mapping that was replaced there may still be something to collect. */
 	return found == -EPERM && *end > start ? 0 : found;
@@ -159,7 +159,7 @@ static ssize_t scan_step(struct pagescan_tracker *t, const struct pagescan_regis
 
 	if (got < 0)
 		return got;
-	got = pagescan_scan_next(&scan, vec, n);
+	got = pagescan_scan_more(&scan, vec, n);
 	*position = pagescan_scan_get_position(&scan);
 	if (got > 0 && (scan_flags & PAGESCAN_SCAN_PROTECT)) {
 		if (t->was_armed)
@@ -266,7 +266,7 @@ static int note_huge(struct pagescan_tracker *t, const struct pagescan_registrat
 
 	if (n < 0)
 		return (int)n;
-	while ((n = pagescan_scan_next(&scan, t->buffer, TRACK_BUFFER)) > 0)
+	while ((n = pagescan_scan_more(&scan, t->buffer, TRACK_BUFFER)) > 0)
 		pagescan_huge_note(t, t->buffer, (size_t)n);
 	return (int)n;
 }
