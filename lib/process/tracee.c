@@ -52,6 +52,22 @@ static int look(pid_t tid, int *ret_status)
 	return r == tid;
 }
 
+/*
+ * A process that was killed has not ended for those who wait for it while a thread
+ * of it is traced, dead, and not taken note of: do so, if it is not @tid itself.
+ */
+static bool reap_other(pid_t tid)
+{
+	siginfo_t info = {.si_pid = 0};
+
+	/* Only looking: the news may be a stop, which somebody still waits for. */
+	raw(SYS_waitid, P_ALL, 0, (uint64_t)&info, WEXITED | WNOHANG | WNOWAIT | __WALL);
+	if (info.si_pid == 0 || info.si_pid == tid || info.si_code == CLD_TRAPPED ||
+	    info.si_code == CLD_STOPPED)
+		return false;
+	return raw(SYS_wait4, (uint64_t)info.si_pid, 0, __WALL | WNOHANG, 0) == info.si_pid;
+}
+
 /* Wait until the thread stops or ends. 0, -ETIMEDOUT or -ESRCH. */
 static int wait_for(pid_t tid, uint64_t deadline, int *ret_status)
 {
@@ -64,7 +80,7 @@ static int wait_for(pid_t tid, uint64_t deadline, int *ret_status)
 		if (r != 0)
 			return r < 0 ? r : 0;
 		/* The next stop is microseconds away; to sleep and be woken takes as long again. */
-		if (n_looks < N_LOOKS)
+		if (n_looks < N_LOOKS || reap_other(tid))
 			continue;
 		if (deadline != PAGESCAN_FOREVER) {
 			uint64_t now = pagescan_raw_now_ns();
