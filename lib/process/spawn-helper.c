@@ -134,10 +134,14 @@ int pagescan_spawn_helper(void *arg)
 		fds[i] = spawn->fds[i];
 	if (r == 0)
 		leave_table(fds);
+	else
+		fds[2] = -1; /* the caller closes it before it kills the program */
 	pagescan_spawn_set_word(&spawn->state, PAGESCAN_SPAWN_DONE);
-	/* Whatever ends the wait ends it for good: the program shall run. */
-	if (r == 0)
-		hear(fds, -1);
+	/*
+	 * Whatever ends the wait ends it for good: the program shall run. Where this
+	 * failed, the caller kills it first, and then ends the wait.
+	 */
+	hear(fds, -1);
 	pagescan_tracee_release(&tracee);
 	return 0;
 }
