@@ -16,7 +16,9 @@ from command import PAGESCAN, Worker, offered
 from tap import Tap
 
 KILL_AT = os.path.abspath(sys.argv[4])
-N_MOMENTS = 300
+# On a slow (emulated) machine: only at every so many of the calls and moments.
+EVERY = int(os.environ.get("PAGESCAN_KILL_EVERY", "1"))
+N_MOMENTS = 300 // EVERY
 # With the sanitizers, starting pagescan takes a good part of a second.
 PATIENCE_S = 20
 WATCH = ("--interval", "10ms", "--duration", "20ms")
@@ -59,18 +61,19 @@ def remains(pid, before):
 
 
 def test_each_call(tap):
-    wrong, n = [], 0
+    wrong, n, n_killed = [], random.randint(1, EVERY), 0
     with Worker("write", "2") as worker:
         before, code = settled(worker.pid), 0
         while code == 0 and not wrong:
-            n += 1
             code = subprocess.run([KILL_AT, str(n), PAGESCAN, "watch", str(worker.pid), *WATCH],
                                   check=False, **QUIET).returncode
             wrong = [f"killed at call {n}: {line}" for line in remains(worker.pid, before)]
+            n_killed += code == 0
+            n += EVERY
         # Fewer calls than this, and it did not watch anything.
         if code != 1 or n < 200:
-            wrong.append(f"it was killed at {n - 1} calls; the last run ended with {code}")
-        print(f"# killed at each of {n - 1} system calls")
+            wrong.append(f"it was killed {n_killed} times, before call {n}; then it ended with {code}")
+        print(f"# killed at {n_killed} system calls, every {EVERY} of them in turn")
         tap.case("killed at each system call", wrong + worker.end())
 
 
@@ -117,7 +120,7 @@ def test_started(tap):
     longest = run_time(*WATCH, *command)
     outcomes = {b"": 0, b"done\n": 0}
     wrong = []
-    for _ in range(N_MOMENTS // 3):
+    for _ in range(max(N_MOMENTS // 3, 1)):
         pipe, its_end = os.pipe()
         watch = subprocess.Popen([PAGESCAN, "watch", *WATCH, *command], **QUIET | {"stdout": its_end})
         os.close(its_end)
