@@ -149,7 +149,7 @@ static ssize_t scan_step(struct pagescan_tracker *t, const struct pagescan_regis
 	struct pagescan_filter filter = written_filter(t, r, is_arming);
 	struct pagescan_scan_opts opts = {
 		.size = sizeof(opts),
-		.start = start,
+		.start = r->start,
 		.end = end,
 		.flags = scan_flags,
 	};
@@ -159,6 +159,8 @@ static ssize_t scan_step(struct pagescan_tracker *t, const struct pagescan_regis
 
 	if (got < 0)
 		return got;
+	/* As one that got there: where an earlier one stopped, it cut no huge page. */
+	scan.position = start;
 	got = pagescan_scan_more(&scan, vec, n);
 	*position = pagescan_scan_get_position(&scan);
 	if (got > 0 && (scan_flags & PAGESCAN_SCAN_PROTECT)) {
