@@ -43,6 +43,8 @@ static void set_up(void)
 
 	memory = mmap(NULL, PLAN_N_PAGES * page_size, PROT_READ | PROT_WRITE,
 		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	/* In era 1, a scan does not arm what has no page table: the first round would lie. */
+	memset(memory, 1, PLAN_N_PAGES * page_size);
 	uffd = syscall(SYS_userfaultfd, O_CLOEXEC | UAPI_UFFD_USER_MODE_ONLY);
 	pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	if (uffd < 0 || ioctl(uffd, UAPI_UFFDIO_API, &api) < 0 || track(UAPI_UFFDIO_REGISTER) < 0)

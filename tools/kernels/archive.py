@@ -11,8 +11,8 @@ import subprocess
 # What tests start, besides what is built: files of this system, taken if they are there.
 PROGRAMS = (
     "sh awk basename cat chmod cmp cp cut date dd dirname echo env expr false find grep head id "
-    "kill ln ls mkdir mkfs.ext4 mktemp mv nice od printf ps pwd readlink rm rmdir sed seq setsid "
-    "sha256sum sleep sort stat sync tail tee test timeout touch tr true uname uniq wc xargs yes"
+    "kill ln ls mkdir mkfs.ext4 mktemp mv nice nohup od printf ps pwd readlink rm rmdir sed seq "
+    "setsid sha256sum sleep sort stat sync tail tee test timeout touch tr true uname uniq wc xargs yes"
 ).split()
 PYTHON = "/usr/bin/python3"
 NOT_OF_PYTHON = "test tests idlelib tkinter lib2to3 ensurepip dist-packages pydoc_data".split()
