@@ -284,14 +284,17 @@ static void loop(struct watch *watch)
 	}
 }
 
-/* Ctrl-C goes to a program that we started as well: give it a moment to end. */
+/*
+ * Ctrl-C goes to a program that we started as well: give it the time that an
+ * interpreter needs to clean up on a slow machine. Another Ctrl-C ends the wait.
+ */
 static void wait_for_child(struct watch *watch)
 {
 	struct pollfd fds[2] = {{.fd = watch->target.pidfd, .events = POLLIN},
 				{.fd = watch->out.stop_fd, .events = POLLIN}};
 
 	if (watch->target.is_child && watch->end == WATCH_INTERRUPTED)
-		poll(fds, 2, 1000);
+		poll(fds, 2, 5000);
 	watch->target.is_running = !poll(fds, 1, 0);
 	target_reap(&watch->target);
 }
