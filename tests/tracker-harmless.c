@@ -137,8 +137,12 @@ static void test_a_program_that_tracks_itself(void **state)
 	struct pagescan_region region;
 	uint64_t cursor = 0;
 	struct writer w;
+	struct pagescan_capabilities can;
 	ssize_t n;
 
+	assert_int_equal(pagescan_scan_probe(&can), 0);
+	if (!can.has_wp_async)
+		skip_because("no userfaultfd with async write-protection here");
 	start_program(&w, "tracks-itself");
 	watch(&w, PAGESCAN_TRACKER_ALL);
 	assert_int_equal(pagescan_tracker_arm(w.tracker), 0);
