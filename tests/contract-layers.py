@@ -21,6 +21,7 @@ HEADERS = {
     "pagescan/process.h": "process",
     "pagescan/page.h": "page",
     "pagescan/scan.h": "scan",
+    "pagescan/model.h": "scan",
     "pagescan/tracker.h": "track",
     "pagescan/snapshot.h": "snapshot",
 }
