@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Registering hugetlb memory, and letting go of it. */
+#include "pool.h"
 #include "process/process.h"
 #include "support.h"
 #include "uffd.h"
@@ -11,38 +12,16 @@
 #define LENGTH       (UINT64_C(80) << 20)
 #define N_HUGE       40
 #define HUGETLB_2MIB (21 << 26)
-#define POOL         "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
-
-static unsigned long pool_before;
-static bool is_pool_known;
-
-static bool set_pool(unsigned long n)
-{
-	FILE *file = fopen(POOL, "we");
-
-	if (!file)
-		return false;
-	fprintf(file, "%lu", n);
-	return fclose(file) == 0;
-}
 
 static int borrow_pool(void **state)
 {
-	FILE *file = fopen(POOL, "re");
-
-	if (file) {
-		is_pool_known = fscanf(file, "%lu", &pool_before) == 1;
-		if (is_pool_known)
-			set_pool(pool_before + N_HUGE);
-		fclose(file);
-	}
+	pool_change(N_HUGE);
 	return 0;
 }
 
 static int give_pool_back(void **state)
 {
-	if (is_pool_known)
-		set_pool(pool_before);
+	pool_change(-N_HUGE);
 	return 0;
 }
 

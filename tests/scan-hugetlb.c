@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Protecting hugetlb pages: whole ones, or none. */
+#include "pool.h"
 #include "scan-tracked.h"
 
 #include <string.h>
@@ -7,32 +8,16 @@
 #define N_HUGE       4
 #define LENGTH       (N_HUGE * HUGE)
 #define HUGETLB_2MIB (21 << 26)
-#define POOL         "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
-
-/* By so many more or fewer: others borrow from it too. */
-static void change_pool(long by)
-{
-	FILE *file = fopen(POOL, "r+e");
-	long n;
-
-	if (!file)
-		return;
-	if (fscanf(file, "%ld", &n) == 1) {
-		rewind(file);
-		fprintf(file, "%ld", n + by);
-	}
-	fclose(file);
-}
 
 static int borrow_pool(void **state)
 {
-	change_pool(N_HUGE);
+	pool_change(N_HUGE);
 	return 0;
 }
 
 static int give_pool_back(void **state)
 {
-	change_pool(-N_HUGE);
+	pool_change(-N_HUGE);
 	return 0;
 }
 
