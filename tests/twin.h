@@ -45,7 +45,8 @@
 struct twin {
 	uint64_t random;
 	enum pagescan_era era;
-	uint64_t categories;
+	uint64_t categories; /* that the kernel knows, */
+	uint64_t asked;      /* and of these, what a model can tell */
 	bool has_hugetlb, has_guards;
 	bool is_spoilt;   /* the kernel could not do what the model can */
 	bool has_moved;   /* something may be mapped at two places */
