@@ -17,6 +17,9 @@
  *     pagescan_model_write(model, 0x10000000);
  *     pagescan_model_scan(model, &arg);
  *
+ * Where kernels differ beyond the eras' meaning of "written", era 1 stands for Linux
+ * 6.12 and the others for 6.18: those were compared with it, page by page.
+ *
  * Addresses and lengths are multiples of the page size, but for those of single
  * pages, which may lie anywhere in them. Huge pages are as large as one page full
  * of 8-byte entries maps: 2 MiB for pages of 4 KiB.

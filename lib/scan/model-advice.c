@@ -47,7 +47,7 @@ static void dontneed_entry(struct pagescan_model *model, const struct pagescan_m
 		drop(m, entry, is_huge);
 }
 
-/* Newer kernels free a page table that this empties (section 12, PT_RECLAIM). */
+/* From 6.14 on, the kernel frees a page table that this empties (section 12, PT_RECLAIM). */
 static void reclaim_tables(struct pagescan_model *model, uint64_t start, uint64_t end)
 {
 	for (uint64_t at = model_block(model, start + model->huge_size - 1);
@@ -70,7 +70,7 @@ int pagescan_model_dontneed(struct pagescan_model *model, uint64_t start, uint64
 	int r = for_each_mapping(model, start, length, dontneed_entry);
 	const struct pagescan_model_mapping *m;
 
-	if (r < 0)
+	if (r < 0 || model->era == PAGESCAN_ERA_1)
 		return r;
 	m = pagescan_model_find_mapping(model, start);
 	for (; m && m < model->mappings + model->n_mappings && m->start < end; m++)

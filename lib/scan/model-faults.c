@@ -165,13 +165,17 @@ static int write_entry(struct pagescan_model *model, struct pagescan_model_mappi
 static int write_huge(struct pagescan_model *model, struct pagescan_model_mapping *m,
 		      uint64_t address, uint8_t *huge)
 {
+	bool is_split;
 	int r;
 
 	if ((*huge & MODEL_ARMED) && m->mode == PAGESCAN_MODEL_WP_SYNC)
 		return -EAGAIN;
 	if (!(*huge & MODEL_FILE))
 		pagescan_model_make_anon(model, m);
-	if (!(*huge & MODEL_ARMED) || (*huge & MODEL_FILE) || !model_is_wp(m)) {
+	/* Linux 6.12 splits the huge zero page, later ones put a huge page in its place. */
+	is_split = (*huge & MODEL_ZERO) && model->era == PAGESCAN_ERA_1;
+	is_split |= (*huge & MODEL_ARMED) && !(*huge & MODEL_FILE) && model_is_wp(m);
+	if (!is_split) {
 		*huge = MODEL_PRESENT | (*huge & MODEL_FILE) | stale_bit(m, *huge);
 		return 0;
 	}
