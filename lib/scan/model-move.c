@@ -14,7 +14,7 @@ static uint8_t disarmed(uint8_t entry)
 
 /* Move what lies in the ranges of one table at both places. */
 static int move_part(struct pagescan_model *model, uint64_t from, uint64_t to, uint64_t length,
-		     bool is_tracked)
+		     bool is_registered)
 {
 	struct pagescan_model_slot *slot = pagescan_model_find_slot(model, from), *target;
 	bool is_whole = length == model->huge_size;
@@ -37,14 +37,14 @@ static int move_part(struct pagescan_model *model, uint64_t from, uint64_t to, u
 
 		if (!entry)
 			return -ENOMEM;
-		*entry = is_tracked ? disarmed(*old) : *old;
+		*entry = is_registered ? disarmed(*old) : *old;
 		*old = 0;
 	}
 	return r;
 }
 
 static int move_tables(struct pagescan_model *model, uint64_t from, uint64_t to, uint64_t length,
-		       bool is_tracked)
+		       bool is_registered)
 {
 	uint64_t done = 0;
 	int r = 0;
@@ -57,7 +57,7 @@ static int move_tables(struct pagescan_model *model, uint64_t from, uint64_t to,
 			left = left_there;
 		if (left > length - done)
 			left = length - done;
-		r = move_part(model, from + done, to + done, left, is_tracked);
+		r = move_part(model, from + done, to + done, left, is_registered);
 		done += left;
 	}
 	return r;
@@ -66,7 +66,7 @@ static int move_tables(struct pagescan_model *model, uint64_t from, uint64_t to,
 int pagescan_model_move(struct pagescan_model *model, uint64_t from, uint64_t length, uint64_t to)
 {
 	struct pagescan_model_mapping *m, moved;
-	bool is_tracked;
+	bool is_registered;
 	int r = pagescan_model_check_range(model, from, length);
 
 	if (r == 0)
@@ -79,7 +79,7 @@ int pagescan_model_move(struct pagescan_model *model, uint64_t from, uint64_t le
 	if (model_is_hugetlb(m))
 		return -EINVAL;
 	moved = *m;
-	is_tracked = model_is_wp(m);
+	is_registered = m->mode != 0;
 	moved.start = to;
 	moved.end = to + length;
 	/* Private memory that has pages keeps its place in their family. */
@@ -88,7 +88,7 @@ int pagescan_model_move(struct pagescan_model *model, uint64_t from, uint64_t le
 		moved.offset = to;
 	r = pagescan_model_place(model, &moved);
 	if (r == 0)
-		r = move_tables(model, from, to, length, is_tracked);
+		r = move_tables(model, from, to, length, is_registered);
 	if (r < 0)
 		return r;
 	/*
@@ -162,12 +162,14 @@ static int copy_files(const struct pagescan_model *model, struct pagescan_model 
 
 static int copy_mappings(const struct pagescan_model *model, struct pagescan_model *child)
 {
+	struct pagescan_model_mapping *mappings;
 	int r = 0;
 
 	child->n_anons = model->n_anons;
-	child->mappings = calloc(model->n_mappings + 1, sizeof(*child->mappings));
-	if (!child->mappings)
+	mappings = realloc(child->mappings, (model->n_mappings + 1) * sizeof(*mappings));
+	if (!mappings)
 		return -ENOMEM;
+	child->mappings = mappings;
 	for (size_t i = 0; r == 0 && i < model->n_mappings; i++) {
 		child->mappings[child->n_mappings] = model->mappings[i];
 		child->mappings[child->n_mappings++].mode = 0;

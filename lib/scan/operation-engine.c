@@ -60,8 +60,10 @@ static bool matches(const struct call *call, uint64_t categories)
 /* R5.3: the last region goes on, or a new one begins; false if there is no room for one. */
 static bool gather(struct call *call, uint64_t start, uint64_t end, uint64_t categories)
 {
-	struct pagescan_region *last = &call->gathered[call->n_gathered - 1];
+	struct pagescan_region *last = call->gathered;
 
+	if (call->n_gathered)
+		last += call->n_gathered - 1;
 	if (call->n_gathered && last->end == start && last->categories == categories) {
 		last->end = end;
 		return true;
@@ -102,10 +104,11 @@ static int report(struct call *call, uint64_t start, uint64_t *end, uint64_t cat
 /* R7.4, R7.6: as if [start, end), which was reported last, had not been found. */
 static void withdraw(struct call *call, uint64_t start, uint64_t end)
 {
-	struct pagescan_region *last = &call->gathered[call->n_gathered - 1];
+	struct pagescan_region *last;
 
 	if (!call->has_vector)
 		return;
+	last = &call->gathered[call->n_gathered - 1];
 	if (last->start == start)
 		*last = (struct pagescan_region){0};
 	else

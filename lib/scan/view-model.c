@@ -157,7 +157,10 @@ int pagescan_model_new(const struct pagescan_model_opts *opts, struct pagescan_m
 				       MEMORY_PAGES * model->page_size);
 	model->n_directories = model->engine.memory_end / (model->huge_size * model->fanout) + 1;
 	model->directories = calloc(model->n_directories, sizeof(struct pagescan_model_slot *));
-	if (!model->directories) {
+	model->mappings = calloc(1, sizeof(*model->mappings));
+	if (!model->directories || !model->mappings) {
+		free(model->mappings);
+		free(model->directories);
 		free(model);
 		return -ENOMEM;
 	}
