@@ -6,6 +6,8 @@
 #   make check-kernels
 #                   run them on other kernels, in emulated machines: Debian's 6.1 and
 #                   6.12.95, and what KERNELS names (see tools/check-kernels)
+#   make fuzz       look for mistakes until it is stopped or finds one; FOR=60 ends it
+#                   after so many seconds
 #   make bench      measure; NAME=collect-clean picks one
 #   make format     lay out the C files; format-check only looks
 #   make install    into DESTDIR and PREFIX
@@ -40,6 +42,10 @@ check-kernels: get-packages $(BUILD)/build.ninja
 	@ninja -C $(BUILD) --quiet
 	@tools/check-kernels $(BUILD) 6.1 6.12.95 $(KERNELS)
 
+fuzz:
+	@tools/packages.sh need ci
+	@tools/fuzz.sh $(FOR)
+
 bench: have-packages $(BUILD)/build.ninja
 	@$(quiet_build)
 	@$(BUILD)/bench/bench $(NAME)
@@ -71,4 +77,4 @@ $(BUILD)/build.ninja:
 	@echo "configuring $(BUILD)"
 	@$(call quiet,meson setup $(BUILD) --prefix $(PREFIX) $(SETUP))
 
-.PHONY: all demo check check-kernels bench format format-check install clean have-packages get-packages
+.PHONY: all demo check check-kernels fuzz bench format format-check install clean have-packages get-packages
