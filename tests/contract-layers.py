@@ -86,8 +86,10 @@ def check_room(room):
 
 
 def check_siblings(where, path, name):
-    """A backend never includes another backend, a view never another view."""
+    """A backend never includes another backend, a view never another view; their parts may."""
     other = pathlib.PurePath(name)
+    if path.stem.startswith(other.stem + "-"):
+        return []
     for kind in ("backend-", "view-", "operation-"):
         if path.name.startswith(kind) and other.name.startswith(kind) and other.stem != path.stem:
             return [f'{where} includes "{name}": {kind[:-1]}s do not know each other']

@@ -53,8 +53,8 @@ static bool parse_flags(char **at, uint32_t *ret)
 	return true;
 }
 
-/* All but the page size. The name stays as it is written: only a newline is escaped in it. */
-static bool parse_line(char *line, struct pagescan_mapping *ret)
+/* The name stays as it is written: only a newline is escaped in it. */
+bool pagescan_mapping_parse(char *line, struct pagescan_mapping *ret)
 {
 	uint64_t major, minor;
 
@@ -82,7 +82,7 @@ static uint64_t read_page_size(int proc_fd, const struct pagescan_mapping *mappi
 	if (pagescan_lines_open(&lines, proc_fd, "smaps") < 0)
 		return 0;
 	while (!size && (line = pagescan_lines_next(&lines))) {
-		if (parse_line(line, &current))
+		if (pagescan_mapping_parse(line, &current))
 			is_ours = current.start == mapping->start &&
 				  current.dev_major == mapping->dev_major &&
 				  current.dev_minor == mapping->dev_minor;
@@ -140,7 +140,7 @@ static int read_next(struct pagescan_maps_text *text, struct pagescan_mapping *r
 	char *line;
 
 	while ((line = pagescan_lines_next(&text->lines))) {
-		if (!parse_line(line, ret))
+		if (!pagescan_mapping_parse(line, ret))
 			return -EBADMSG;
 		/* It belongs to the kernel, and the query does not know it either. */
 		if (strcmp(ret->name, "[vsyscall]") != 0)

@@ -16,6 +16,9 @@ struct pagescan_maps_text {
 	struct pagescan_rangeset page_sizes; /* of the devices seen so far */
 };
 
+/* The line of a mapping, here or in smaps; any other gives false. All but the page size. */
+bool pagescan_mapping_parse(char *line, struct pagescan_mapping *ret);
+
 /* As pagescan_maps_reader_open(). */
 int pagescan_maps_text_open(struct pagescan_maps_text *text, int proc_fd);
 

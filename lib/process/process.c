@@ -297,6 +297,7 @@ int pagescan_process_open(pid_t pid, struct pagescan_process **ret, struct pages
 		.pagemap_fd = -1,
 		.auxv_fd = -1,
 		.registry = {.uffd = -1, .pagemap_fd = -1},
+		.procfs = {.kpageflags_fd = -1},
 	};
 	r = find_process(process, pid, reterr);
 	if (r == 0)
@@ -320,6 +321,7 @@ void pagescan_process_close(struct pagescan_process *process)
 		return;
 	pagescan_registry_close(&process->registry);
 	pagescan_spawn_release(process->spawn);
+	pagescan_procfs_close(&process->procfs);
 	close_memory(process);
 	if (process->proc_fd >= 0)
 		close(process->proc_fd);

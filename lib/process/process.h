@@ -4,6 +4,7 @@
 #define PROCESS_PROCESS_H
 
 #include "base/system.h"
+#include "process/procfs.h"
 #include "process/registry.h"
 #include <pagescan/process.h>
 
@@ -28,6 +29,7 @@ struct pagescan_process {
 	int auxv_fd;    /* so does this; tells whether the process still lives in it */
 	struct pagescan_maps_reader *maps;
 	struct pagescan_registry registry;
+	struct pagescan_procfs procfs;
 	uint64_t stopped_ns;          /* by attaching */
 	struct pagescan_spawn *spawn; /* of a program that we started and that does not run yet */
 };

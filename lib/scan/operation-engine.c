@@ -40,7 +40,7 @@ struct call {
 };
 
 /* What a step of the walk says, besides negative errnos. */
-enum { GO_ON = 0, STOP = 1 };
+enum { GO_ON = 0, STOP = 1, SKIP_MAPPING = 2 };
 
 static uint64_t pages_in(uint64_t start, uint64_t end)
 {
@@ -156,41 +156,49 @@ static uint64_t categories_of(const struct call *call, const struct pagescan_ent
 	return categories;
 }
 
-static int protect(struct call *call, uint64_t start, uint64_t end)
+/*
+ * Arm [start, end), which was reported with the result @stops. A mapping that turns
+ * out not to be tracked (any more) is as if it had never been (R3.3).
+ */
+static int protect(struct call *call, uint64_t start, uint64_t end, int stops)
 {
-	return start < end ? call->view->protect(call->view, start, end) : 0;
+	int r = start < end ? call->view->protect(call->view, start, end) : 0;
+
+	if (r != -ENOENT)
+		return r < 0 ? r : stops;
+	withdraw(call, start, end);
+	if (stops == STOP)
+		call->stopped_at = 0;
+	return call->arg.flags & UAPI_PM_SCAN_CHECK_WPASYNC ? -EPERM : SKIP_MAPPING;
 }
 
 /* Entries of a page table. */
 static int walk_pages(struct call *call, const struct pagescan_entry *entry)
 {
 	uint64_t categories = categories_of(call, entry), end = entry->end;
-	int r, stops;
+	int stops;
 
 	/* R6.1: without a vector the masks do not matter here. */
 	if (call->is_protecting && !call->has_vector)
-		return entry->is_armed ? GO_ON : protect(call, entry->start, end);
+		return entry->is_armed ? GO_ON : protect(call, entry->start, end, GO_ON);
 	if (!matches(call, categories))
 		return GO_ON;
 	stops = report(call, entry->start, &end, categories);
 	if (!call->is_protecting || !(categories & PAGESCAN_IS_WRITTEN))
 		return stops;
-	r = protect(call, entry->start, end);
-	return r < 0 ? r : stops;
+	return protect(call, entry->start, end, stops);
 }
 
 /* R7.3: a hole is armed whenever it matches, and has page tables then. */
 static int walk_hole(struct call *call, const struct pagescan_entry *entry)
 {
 	uint64_t categories = categories_of(call, entry), end = entry->end;
-	int r = 0, stops;
+	int stops;
 
 	if (!matches(call, categories))
 		return GO_ON;
 	stops = report(call, entry->start, &end, categories);
-	if (call->is_protecting)
-		r = protect(call, entry->start, end);
-	return r < 0 ? r : stops;
+	return call->is_protecting ? protect(call, entry->start, end, stops) : stops;
 }
 
 /*
@@ -208,10 +216,8 @@ static int walk_huge(struct call *call, const struct pagescan_entry *entry)
 	stops = report(call, entry->start, &end, categories);
 	if (!call->is_protecting || end == entry->start || !(categories & PAGESCAN_IS_WRITTEN))
 		return stops;
-	if (end - entry->start == entry->size) {
-		r = protect(call, entry->start, end);
-		return r < 0 ? r : stops;
-	}
+	if (end - entry->start == entry->size)
+		return protect(call, entry->start, end, stops);
 	withdraw(call, entry->start, end);
 	if (is_hugetlb(call)) {
 		call->stopped_at = entry->start;
@@ -230,6 +236,24 @@ static int walk_entry(struct call *call, const struct pagescan_entry *entry)
 	return walk_pages(call, entry);
 }
 
+/*
+ * Whether flags that the view left open matter for @entry. Whose memory it is
+ * decides of a hole whether it is written (section 0), and a device's is skipped (R3.2).
+ */
+static bool needs_flags(const struct call *call, const struct pagescan_entry *entry)
+{
+	const struct pagescan_view_mapping *mapping = &call->mapping;
+	bool is_hole = entry->kind == PAGESCAN_ENTRY_HOLE;
+	uint64_t categories = categories_of(call, entry);
+
+	if (!is_hole && entry->kind != PAGESCAN_ENTRY_EMPTY)
+		return false;
+	if (!mapping->may_be_pfnmap &&
+	    !(mapping->may_be_uffd_wp && is_hole && (call->interest & PAGESCAN_IS_WRITTEN)))
+		return false;
+	return matches(call, categories) || matches(call, categories ^ PAGESCAN_IS_WRITTEN);
+}
+
 static int walk_mapping(struct call *call, uint64_t at, uint64_t end)
 {
 	struct pagescan_entry entry;
@@ -237,12 +261,17 @@ static int walk_mapping(struct call *call, uint64_t at, uint64_t end)
 	while (at < end) {
 		int r = call->view->find_entry(call->view, at, end, call->interest, &entry);
 
+		if (r == 0 && needs_flags(call, &entry)) {
+			r = call->view->find_flags(call->view, at, &call->mapping);
+			if (call->mapping.is_pfnmap)
+				return r;
+		}
 		if (r == 0)
 			r = walk_entry(call, &entry);
 		if (r == -EAGAIN)
 			continue;
 		if (r != GO_ON)
-			return r;
+			return r == SKIP_MAPPING ? GO_ON : r;
 		at = entry.end;
 	}
 	return GO_ON;

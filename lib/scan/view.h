@@ -17,6 +17,10 @@ struct pagescan_view_mapping {
 	bool is_uffd_wp;    /* registered for write-protection, in whatever mode */
 	bool is_wp_allowed; /* ... in asynchronous mode (R3.3) */
 	bool is_soft_dirty; /* all of it counts as soft-dirty */
+
+	/* Not found out yet, because it is dear: find_flags() does. */
+	bool may_be_pfnmap; /* then it has no entry that is not empty */
+	bool may_be_uffd_wp;
 };
 
 enum pagescan_entry_kind {
@@ -45,6 +49,14 @@ struct pagescan_view {
 			    struct pagescan_view_mapping *ret);
 
 	/*
+	 * Find out the flags that were left open in @mapping, which is the one that was
+	 * found last. Asked at @address, where an entry is empty and it matters. NULL if
+	 * find_mapping() leaves none open.
+	 */
+	int (*find_flags)(struct pagescan_view *view, uint64_t address,
+			  struct pagescan_view_mapping *mapping);
+
+	/*
 	 * The run that begins at @start, up to @end at most and in the mapping that was
 	 * found last. Runs may be shorter than they could be, and need differ in what
 	 * @interest names alone: the categories that are asked for.
@@ -54,7 +66,8 @@ struct pagescan_view {
 
 	/*
 	 * Arm all of [start, end) in the mapping that was found last: present pages,
-	 * swapped ones, and empty ones by a marker. A huge entry only whole (R7.3).
+	 * swapped ones, and empty ones by a marker. A huge entry only whole (R7.3). -ENOENT
+	 * if the mapping turns out not to be tracked; nothing is done then.
 	 */
 	int (*protect)(struct pagescan_view *view, uint64_t start, uint64_t end);
 
