@@ -69,10 +69,21 @@ struct pagescan_filter {
 	const struct pagescan_expr *where; /**< A further condition, or NULL. */
 };
 
-/** Which operation does a scan. */
+/**
+ * Which operation does a scan. The environment variable PAGESCAN_OPERATION, `kernel` or
+ * `engine`, says what AUTO means; a program that runs with more rights than its
+ * caller does not listen to it.
+ *
+ * AUTO is the kernel's operation, where the kernel has it and its answer is right. It is
+ * not in era 1 if a question tells written pages from others among pages that are
+ * not there, and asks more than that: of memory that was given back the kernel
+ * says then that it was not written. A scan that protects nothing is done by the
+ * engine there; one that protects is the kernel's.
+ */
 enum pagescan_operation {
-	PAGESCAN_OPERATION_AUTO,  /**< The best that is sound here. */
-	PAGESCAN_OPERATION_KERNEL /**< The kernel's PAGEMAP_SCAN. */
+	PAGESCAN_OPERATION_AUTO,   /**< The best that is sound here. */
+	PAGESCAN_OPERATION_KERNEL, /**< The kernel's PAGEMAP_SCAN. */
+	PAGESCAN_OPERATION_ENGINE  /**< The library's own, over what /proc tells. */
 };
 
 /**
@@ -108,9 +119,9 @@ struct pagescan_scan;
  * Prepare a scan. @p filter and @p opts are copied.
  *
  * @return 0, -EINVAL (unaligned start, end below start, PROTECT without WRITTEN
- *         required, unknown categories), -EOPNOTSUPP (no PAGEMAP_SCAN on this
- *         kernel, or a category that this kernel lacks, named in @p reterr),
- *         -ENOMEM.
+ *         required, unknown categories, PAGESCAN_OPERATION says nonsense),
+ *         -EOPNOTSUPP (the operation that is forced cannot be had on this kernel, or
+ *         a category that it lacks, named in @p reterr), -ENOMEM.
  */
 PAGESCAN_API PAGESCAN_MUST_CHECK int pagescan_scan_new(struct pagescan_process *process,
 						       const struct pagescan_filter *filter,
@@ -154,10 +165,10 @@ enum pagescan_era {
 	PAGESCAN_ERA_3 = 3     /**< 7.3 on: WRITTEN exists in tracked mappings only. */
 };
 
-/** What this kernel can do, found by trying it. */
+/** What this kernel can do by itself, found by trying it. */
 struct pagescan_capabilities {
 	enum pagescan_era era;
-	uint64_t categories; /**< Those that scans accept. */
+	uint64_t categories; /**< Those that PAGEMAP_SCAN accepts; 0 without it. */
 	bool has_wp_async;   /**< Write tracking works, for this process, with its privilege. */
 	bool has_procmap_query;
 };
@@ -169,6 +180,55 @@ struct pagescan_capabilities {
  * @return 0, or -ENOMEM, -EMFILE and the like if it could not be tried.
  */
 PAGESCAN_API int pagescan_scan_probe(struct pagescan_capabilities *ret);
+
+/**
+ * What scans are done with, and how far each category can be believed. Each of
+ * @c categories is in one of the three sets below it.
+ *
+ * The kernel's own operation is exact. The engine knows what pagemap, maps and smaps
+ * tell, and kpageflags where permitted:
+ *
+ *     PRESENT, SWAPPED  exact, but for hugetlb pages on their way to another place
+ *     FILE              exact
+ *     WRITTEN           exact of every page that is there, and in tracked memory. Of
+ *                       other memory in era 2, a page that is not there counts as
+ *                       written if it has a page table: that is known if any page of
+ *                       the same 2 MiB is there, and taken to be so only then
+ *     SOFT_DIRTY        exact, but for hugetlb: only that of the whole mapping
+ *     GUARD             exact, but unknown on Linux 6.13 and 6.14
+ *     WPALLOWED         of what the process object registered itself. Where the kernel
+ *                       has asynchronous write-protection, others may track too:
+ *                       unknown there
+ *     PFNZERO           exact with CAP_SYS_ADMIN and read access to /proc/kpageflags;
+ *                       without, unknown, and said of no page
+ *     HUGE              of a mapping whose totals in smaps leave no choice: they are 0,
+ *                       or all blocks that could be huge must be. In other mappings
+ *                       unknown, and said of no page; of hugetlb it is said of places too that
+ *                       have no page table yet. Where the kernel has no transparent
+ *                       huge pages, only this is left: over-reported
+ *
+ * What it arms it has reported: with it, too, no write is lost. But a page's other
+ * categories may be older than its being armed.
+ */
+struct pagescan_description {
+	enum pagescan_operation operation; /**< KERNEL or ENGINE. */
+	enum pagescan_era era;             /**< Whose meaning of WRITTEN. */
+	uint64_t categories;               /**< Those that scans accept. */
+	uint64_t exact; /**< Of these: the same answer as the kernel's, but for the above. */
+	uint64_t over_reported; /**< Never missing, but may be said of a page without it. */
+	uint64_t unknown;       /**< May be missing. */
+};
+
+/**
+ * Tell what a scan with this option (and the environment) would be done with, by this
+ * process with its present privilege.
+ *
+ * @return 0, -EINVAL and -EOPNOTSUPP as pagescan_scan_new(), or -ENOMEM, -EMFILE and
+ *         the like if it could not be tried.
+ */
+PAGESCAN_API PAGESCAN_MUST_CHECK int pagescan_scan_describe(enum pagescan_operation operation,
+							    struct pagescan_description *ret,
+							    struct pagescan_error *reterr);
 
 #ifdef __cplusplus
 }

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/system.h"
+#include "scan/choose.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -61,6 +62,12 @@ static int check_categories(const struct pagescan_filter *filter, uint64_t avail
 				  pagescan_category_name(missing & -missing));
 }
 
+static void set_populated(struct pagescan_condition *c)
+{
+	pagescan_condition_set_cube(c, 0, PAGESCAN_IS_PRESENT | PAGESCAN_IS_SWAPPED);
+	pagescan_condition_not(c);
+}
+
 /*
  * What is protected must be known to be written, or the kernel protects nothing
  * (R7.2). In another process's memory, pages that are not there are passed over:
@@ -77,8 +84,7 @@ static int restrict_to_protectable(struct pagescan_scan *scan, struct pagescan_e
 					  "filter must require it");
 	if (scan->process->is_own)
 		return 0;
-	pagescan_condition_set_cube(&populated, 0, PAGESCAN_IS_PRESENT | PAGESCAN_IS_SWAPPED);
-	pagescan_condition_not(&populated);
+	set_populated(&populated);
 	pagescan_condition_and(&scan->condition, &populated);
 	return 0;
 }
@@ -101,22 +107,26 @@ static void make_plans(struct pagescan_scan *scan, uint64_t report)
 			   !scan->is_era_1);
 }
 
+static int copy_opts(struct pagescan_scan_opts *ours, const struct pagescan_scan_opts *opts,
+		     struct pagescan_error *reterr)
+{
+	int r = pagescan_opts_copy(ours, sizeof(*ours), opts, sizeof(ours->size));
+
+	if (r < 0)
+		return pagescan_error_set(reterr, r,
+					  "options of a scan that this library does not know");
+	return 0;
+}
+
 static int check_opts(const struct pagescan_scan_opts *opts, const struct pagescan_filter *filter,
-		      const struct pagescan_probed *can, struct pagescan_error *reterr)
+		      struct pagescan_error *reterr)
 {
 	if (opts->flags & ~(PAGESCAN_SCAN_PROTECT | PAGESCAN_SCAN_CHECK))
 		return pagescan_error_set(reterr, -EINVAL, "a scan has no such flags: 0x%x",
 					  opts->flags);
-	if (opts->operation > PAGESCAN_OPERATION_KERNEL)
-		return pagescan_error_set(reterr, -EINVAL, "there is no such operation: %d",
-					  (int)opts->operation);
 	if ((filter->required | filter->excluded | filter->any | filter->report) &
 	    ~PAGESCAN_ALL_CATEGORIES)
 		return pagescan_error_set(reterr, -EINVAL, "the filter names unknown categories");
-	if (can->capabilities.era == PAGESCAN_ERA_NONE)
-		return pagescan_error_set(
-			reterr, -EOPNOTSUPP,
-			"this kernel has no PAGEMAP_SCAN; Linux 6.7 and later do");
 	return 0;
 }
 
@@ -127,13 +137,11 @@ int pagescan_scan_init_on(struct pagescan_scan *scan, struct pagescan_process *p
 			  const struct pagescan_probed *can, struct pagescan_error *reterr)
 {
 	struct pagescan_scan_opts ours;
-	int r = pagescan_opts_copy(&ours, sizeof(ours), opts, sizeof(ours.size));
+	int r = copy_opts(&ours, opts, reterr);
 
 	if (r < 0)
-		return pagescan_error_set(reterr, r,
-					  "options of a scan that this library does "
-					  "not know");
-	r = check_opts(&ours, filter, can, reterr);
+		return r;
+	r = check_opts(&ours, filter, reterr);
 	if (r < 0)
 		return r;
 	scan->process = process;
@@ -155,28 +163,69 @@ int pagescan_scan_init_on(struct pagescan_scan *scan, struct pagescan_process *p
 	return r;
 }
 
+/* Its operation, as far as it is known from what was asked. */
+static int init_chosen(struct pagescan_scan *scan, struct pagescan_process *process,
+		       const struct pagescan_filter *filter, const struct pagescan_scan_opts *opts,
+		       const struct pagescan_choice *choice, struct pagescan_error *reterr)
+{
+	const struct pagescan_capabilities *can = &choice->can.capabilities;
+	struct pagescan_operation_handle *operation = &scan->kernel.handle;
+	int r = 0;
+
+	if (choice->operation == PAGESCAN_OPERATION_ENGINE) {
+		r = pagescan_view_procfs_init(&scan->view, process, can->era);
+		pagescan_operation_engine_init(&scan->engine, &scan->view.view, can->era,
+					       can->categories, choice->can.memory_end);
+		operation = &scan->engine.handle;
+	} else {
+		pagescan_operation_kernel_init(&scan->kernel, process->pagemap_fd);
+	}
+	if (r < 0)
+		return pagescan_error_set(reterr, r, "out of memory");
+	return pagescan_scan_init_on(scan, process, filter, opts, operation, &choice->can, reterr);
+}
+
+/*
+ * Era 1 says of pages that are not there that they were not written, but in its
+ * written-only path (section 0). Whether that may make the answer wrong; a scan
+ * that protects must remain one step.
+ */
+static bool is_unsound(const struct pagescan_scan *scan, uint64_t report)
+{
+	struct pagescan_condition populated;
+
+	if (!scan->is_era_1 || scan->flags || scan->plan.is_fast || scan->plan.is_never)
+		return false;
+	if (!((pagescan_condition_depends(&scan->condition) | report) & PAGESCAN_IS_WRITTEN))
+		return false;
+	set_populated(&populated);
+	return !pagescan_condition_implies(&scan->condition, &populated);
+}
+
 int pagescan_scan_init(struct pagescan_scan *scan, struct pagescan_process *process,
 		       const struct pagescan_filter *filter, const struct pagescan_scan_opts *opts,
 		       struct pagescan_error *reterr)
 {
-	struct pagescan_probed can;
+	struct pagescan_scan_opts ours;
+	struct pagescan_choice choice;
 	int r;
 
 	if (!process || !filter)
 		return pagescan_error_set(reterr, -EINVAL, "a scan needs a process and a filter");
-	r = pagescan_probe(&can);
-	if (r < 0)
-		return pagescan_error_set(reterr, r, "cannot find out what this kernel can do: %s",
-					  strerror(-r));
-	pagescan_operation_kernel_init(&scan->kernel, process->pagemap_fd);
-	return pagescan_scan_init_on(scan, process, filter, opts, &scan->kernel.handle, &can,
-				     reterr);
+	r = copy_opts(&ours, opts, reterr);
+	if (r == 0)
+		r = pagescan_operation_choose(ours.operation, &choice, reterr);
+	if (r == 0)
+		r = init_chosen(scan, process, filter, opts, &choice, reterr);
+	scan->is_forced = r == 0 && choice.is_forced;
+	return r;
 }
 
 int pagescan_scan_new(struct pagescan_process *process, const struct pagescan_filter *filter,
 		      const struct pagescan_scan_opts *opts, struct pagescan_scan **ret,
 		      struct pagescan_error *reterr)
 {
+	struct pagescan_scan_opts ours;
 	struct pagescan_scan *scan;
 	int r;
 
@@ -186,6 +235,12 @@ int pagescan_scan_new(struct pagescan_process *process, const struct pagescan_fi
 	if (!scan)
 		return pagescan_error_set(reterr, -ENOMEM, "out of memory");
 	r = pagescan_scan_init(scan, process, filter, opts, reterr);
+	if (r == 0 && !scan->is_forced && is_unsound(scan, filter->report)) {
+		r = copy_opts(&ours, opts, reterr);
+		ours.operation = PAGESCAN_OPERATION_ENGINE;
+		if (r == 0)
+			r = pagescan_scan_init(scan, process, filter, &ours, reterr);
+	}
 	if (r < 0) {
 		free(scan);
 		return r;

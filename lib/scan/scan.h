@@ -7,6 +7,7 @@
 #include "scan/operation.h"
 #include "scan/plan.h"
 #include "scan/probe.h"
+#include "scan/view-procfs.h"
 #include <pagescan/scan.h>
 
 /* May not be copied or moved: it may point into itself. */
@@ -14,12 +15,15 @@ struct pagescan_scan {
 	struct pagescan_process *process;
 	struct pagescan_operation_handle *operation;
 	struct pagescan_operation_kernel kernel;
+	struct pagescan_operation_engine engine;
+	struct pagescan_view_procfs view;
 
 	struct pagescan_condition condition;
 	struct pagescan_plan plan;      /* where nothing is known of the memory */
 	struct pagescan_plan anon_plan; /* where it is private and anonymous */
 	bool needs_kinds;               /* these two differ */
 	bool is_era_1;
+	bool is_forced; /* the operation, by the option or the environment */
 	uint32_t flags;
 
 	uint64_t start;
