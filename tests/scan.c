@@ -44,6 +44,7 @@ static ssize_t scan_all(struct zoo *zoo, const struct question *q, struct pagesc
 	memset(told, 0, sizeof(*told));
 	opts.size = sizeof(opts);
 	opts.flags = q->flags;
+	opts.operation = zoo->operation;
 	if (pagescan_scan_new(zoo->process, &q->filter, &opts, &scan, &error) < 0)
 		fail_msg("%s", error.text);
 	while ((n = pagescan_scan_next(scan, vec, n_vec)) > 0)
@@ -102,10 +103,10 @@ static size_t random_size(uint64_t *random)
 	return sizes[test_random(random) % 5];
 }
 
-static void look(bool is_own, unsigned n_rounds)
+static void look(bool is_own, enum pagescan_operation operation, unsigned n_rounds)
 {
 	uint64_t random = test_seed();
-	struct zoo *zoo = zoo_open(is_own, &random);
+	struct zoo *zoo = zoo_open(is_own, operation, &random);
 	struct question everything = {.filter = {.report = zoo->available}, .is_own = is_own};
 	struct told *told = malloc(sizeof(*told));
 
@@ -137,19 +138,19 @@ static void look(bool is_own, unsigned n_rounds)
 
 static void test_look_own(void **state)
 {
-	look(true, 400);
+	look(true, *(const enum pagescan_operation *)*state, 400);
 }
 
 static void test_look_other(void **state)
 {
-	look(false, 200);
+	look(false, *(const enum pagescan_operation *)*state, 200);
 }
 
 /* As many pages as wanted, the first ones, and the rest by going on from the position. */
-static void test_max_pages(void **state)
+static void max_pages(enum pagescan_operation operation)
 {
 	uint64_t random = test_seed();
-	struct zoo *zoo = zoo_open(true, &random);
+	struct zoo *zoo = zoo_open(true, operation, &random);
 	struct told *all = malloc(sizeof(*all)), *some = malloc(sizeof(*some));
 
 	for (int round = 0; round < 60; round++) {
@@ -182,11 +183,16 @@ static void test_max_pages(void **state)
 	zoo_close(zoo);
 }
 
+static void test_max_pages(void **state)
+{
+	max_pages(*(const enum pagescan_operation *)*state);
+}
+
 /* What is told is armed, what is not told is as it was, and no huge page is split. */
-static void protect(bool is_own, unsigned n_rounds)
+static void protect(bool is_own, enum pagescan_operation operation, unsigned n_rounds)
 {
 	uint64_t random = test_seed();
-	struct zoo *zoo = zoo_open(is_own, &random);
+	struct zoo *zoo = zoo_open(is_own, operation, &random);
 	struct told *told = malloc(sizeof(*told));
 	bool *was_armed = malloc(ZOO_N_PAGES);
 
@@ -238,20 +244,30 @@ static void protect(bool is_own, unsigned n_rounds)
 
 static void test_protect_own(void **state)
 {
-	protect(true, 100);
+	protect(true, *(const enum pagescan_operation *)*state, 100);
 }
 
 static void test_protect_other(void **state)
 {
-	protect(false, 60);
+	protect(false, *(const enum pagescan_operation *)*state, 60);
 }
+
+/* Each over either operation. */
+#define over(test, operation)                                                                      \
+	{                                                                                          \
+#test " by " #operation, test, NULL, NULL, &by_##operation                         \
+	}
 
 int main(void)
 {
+	static enum pagescan_operation by_kernel = PAGESCAN_OPERATION_KERNEL;
+	static enum pagescan_operation by_engine = PAGESCAN_OPERATION_ENGINE;
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_look_own),      cmocka_unit_test(test_look_other),
-		cmocka_unit_test(test_max_pages),     cmocka_unit_test(test_protect_own),
-		cmocka_unit_test(test_protect_other),
+		over(test_look_own, kernel),      over(test_look_own, engine),
+		over(test_look_other, kernel),    over(test_look_other, engine),
+		over(test_max_pages, kernel),     over(test_max_pages, engine),
+		over(test_protect_own, kernel),   over(test_protect_own, engine),
+		over(test_protect_other, kernel), over(test_protect_other, engine),
 	};
 
 	return cmocka_run_group_tests_name("scan", tests, NULL, NULL);

@@ -57,8 +57,9 @@ struct zoo_page {
 struct zoo {
 	struct child child;
 	struct pagescan_process *process;
+	enum pagescan_operation operation; /* that looks at it */
 	enum pagescan_era era;
-	uint64_t available; /* categories that the kernel knows */
+	uint64_t available; /* categories that the operation knows */
 	uint64_t zero_frame;
 	bool is_tracking;
 	bool is_huge[ZOO_N_CAGES];
@@ -318,18 +319,19 @@ static inline void zoo_track(struct zoo *zoo, int uffd, uint64_t *random)
 }
 
 /* Skips where the kernel has not what it takes. */
-static inline struct zoo *zoo_open(bool is_own, uint64_t *random)
+static inline struct zoo *zoo_open(bool is_own, enum pagescan_operation operation, uint64_t *random)
 {
 	struct zoo *zoo = calloc(1, sizeof(*zoo));
-	struct pagescan_capabilities can;
+	struct pagescan_description can;
 	uint64_t seed = test_random(random);
-	int uffd;
+	int uffd, r = pagescan_scan_describe(operation, &can, NULL);
 
-	assert_int_equal(pagescan_scan_probe(&can), 0);
-	if (can.era == PAGESCAN_ERA_NONE || pagescan_page_size() != ZOO_PAGE) {
+	if (r == -EOPNOTSUPP || pagescan_page_size() != ZOO_PAGE) {
 		free(zoo);
-		skip_because("no PAGEMAP_SCAN, or other pages than of 4 KiB");
+		skip_because("no such operation here, or other pages than of 4 KiB");
 	}
+	assert_int_equal(r, 0);
+	zoo->operation = operation;
 	zoo->era = can.era;
 	zoo->available = can.categories & ~PAGESCAN_IS_ACCESSED;
 	zoo->zero_frame = zoo_find_zero_frame();
