@@ -77,13 +77,27 @@ static int read_range(const char *text, struct scan_request *request)
 	return EXIT_DONE;
 }
 
+/* Those that scans here accept. */
+static int find_categories(uint64_t *ret)
+{
+	struct pagescan_description scans;
+	struct pagescan_error error;
+
+	if (pagescan_scan_describe(PAGESCAN_OPERATION_AUTO, &scans, &error))
+		return complain_error(&error);
+	*ret = scans.categories;
+	return EXIT_DONE;
+}
+
 static int read_report(const char *text, struct scan_request *request)
 {
-	struct pagescan_capabilities can = {0};
 	const char *bad;
+	uint64_t known = 0;
+	int code = find_categories(&known);
 
-	pagescan_scan_probe(&can);
-	if (parse_categories(text, can.categories, &request->report, &bad))
+	if (code)
+		return code;
+	if (parse_categories(text, known, &request->report, &bad))
 		return EXIT_DONE;
 	return complain_usage(&command_scan,
 			      "--report knows no category '%.*s'; 'pagescan version' lists them",
@@ -237,20 +251,24 @@ static int prepare(struct scan_job *job, const struct scan_request *request)
 					  .start = request->start,
 					  .end = request->end,
 					  .max_pages = request->max_pages};
-	struct pagescan_capabilities can = {0};
 	struct pagescan_expr *expr = NULL;
 	struct pagescan_error error;
-	int code = EXIT_DONE;
+	uint64_t known = 0;
+	int code;
 
 	if (request->where && pagescan_expr_parse(request->where, &expr, &error))
 		return complain_usage(&command_scan, "--where: %s", error.text);
-	pagescan_scan_probe(&can);
+	code = find_categories(&known);
+	if (code) {
+		pagescan_expr_free(expr);
+		return code;
+	}
 	filter.where = expr;
 	if (expr)
 		filter.report = pagescan_expr_get_categories(expr);
 	else
 		filter.any = PAGESCAN_IS_PRESENT | PAGESCAN_IS_SWAPPED;
-	filter.report |= default_report(can.categories);
+	filter.report |= default_report(known);
 	if (request->report)
 		filter.report = request->report;
 	if (pagescan_process_open(request->pid, &job->process, &error) ||

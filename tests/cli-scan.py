@@ -314,21 +314,42 @@ def test_changing(tap):
     tap.case("it is killed meanwhile", wrong)
 
 
+def by(operation, *args):
+    """Run the command with one operation forced."""
+    return pagescan(*args, env={**os.environ, "PAGESCAN_OPERATION": operation})
+
+
+def test_operations(tap):
+    """Both answer alike; what is forced and cannot be had is refused."""
+    with Worker("still") as worker:
+        args = ("scan", worker.pid, "--json", "--where", "present | swapped | guard",
+                "--report", "present,swapped,file,written")
+        engine, kernel = by("engine", *args), by("kernel", *args)
+        nonsense = by("nonsense", *args)
+        wrong = success(engine)
+        if not json.loads(engine.stdout or "{}").get("regions"):
+            wrong.append("the engine finds nothing")
+        if offered().get("PAGEMAP_SCAN", "").startswith("yes"):
+            wrong += success(kernel)
+            if kernel.stdout != engine.stdout:
+                wrong.append(f"{engine.stdout} is not {kernel.stdout}")
+        else:
+            wrong += refusal(kernel, 1, "PAGEMAP_SCAN")
+        wrong += worker.end()
+    tap.case("kernel and engine", wrong)
+    tap.case("an operation that is none", refusal(nonsense, 1, "'nonsense'"))
+
+
 def main():
     tap = Tap()
     test_usage(tap)
     test_help(tap)
     test_pages_of_the_manual(tap)
     test_refusals(tap)
-    if offered().get("PAGEMAP_SCAN", "").startswith("yes"):
-        for test in (test_lacking_category, test_text_agrees_with_json,
-                     test_regions_keep_to_mappings, test_summary, test_narrowing, test_output,
-                     test_strange_names, test_many_mappings, test_memory, test_changing):
-            test(tap)
-    else:
-        with Worker("still") as worker:
-            tap.case("no PAGEMAP_SCAN", refusal(pagescan("scan", worker.pid), 1, "PAGEMAP_SCAN"))
-        tap.skip("scan", "this kernel has no PAGEMAP_SCAN")
+    for test in (test_lacking_category, test_text_agrees_with_json, test_regions_keep_to_mappings,
+                 test_summary, test_narrowing, test_output, test_strange_names,
+                 test_many_mappings, test_memory, test_changing, test_operations):
+        test(tap)
     tap.done()
 
 

@@ -31,16 +31,11 @@ static int new_scan(const struct pagescan_filter *filter, const struct pagescan_
 static void test_refusals(void **state)
 {
 	struct pagescan_scan_opts opts = {.size = sizeof(opts)};
-	struct pagescan_capabilities can;
+	struct pagescan_description can;
 	struct pagescan_filter filter = {.report = PAGESCAN_IS_PRESENT};
 	struct pagescan_error error;
 
-	assert_int_equal(pagescan_scan_probe(&can), 0);
-	if (can.era == PAGESCAN_ERA_NONE) {
-		assert_int_equal(new_scan(&filter, &opts, &error), -EOPNOTSUPP);
-		assert_non_null(strstr(error.text, "PAGEMAP_SCAN"));
-		return;
-	}
+	assert_int_equal(pagescan_scan_describe(PAGESCAN_OPERATION_AUTO, &can, NULL), 0);
 	assert_int_equal(new_scan(&filter, &opts, &error), 0);
 	opts.start = 1;
 	assert_int_equal(new_scan(&filter, &opts, &error), -EINVAL);
@@ -72,18 +67,56 @@ static void test_refusals(void **state)
 	pagescan_scan_free(NULL);
 }
 
+/* Which operation does a scan: the option wins over the environment. */
+static void test_operation(void **state)
+{
+	struct pagescan_scan_opts opts = {.size = sizeof(opts)};
+	struct pagescan_filter filter = {.report = PAGESCAN_IS_PRESENT};
+	struct pagescan_description can, forced;
+	struct pagescan_capabilities kernel;
+	struct pagescan_error error;
+	char *was = getenv("PAGESCAN_OPERATION");
+	int missing;
+
+	was = was ? strdup(was) : NULL;
+	assert_int_equal(pagescan_scan_probe(&kernel), 0);
+	missing = kernel.era == PAGESCAN_ERA_NONE ? -EOPNOTSUPP : 0;
+	unsetenv("PAGESCAN_OPERATION");
+	assert_int_equal(pagescan_scan_describe(PAGESCAN_OPERATION_AUTO, &can, NULL), 0);
+	assert_int_equal(can.operation,
+			 missing ? PAGESCAN_OPERATION_ENGINE : PAGESCAN_OPERATION_KERNEL);
+	assert_int_equal(can.exact | can.over_reported | can.unknown, can.categories);
+	assert_int_equal(pagescan_scan_describe(PAGESCAN_OPERATION_ENGINE, &can, NULL), 0);
+	assert_int_equal(can.operation, PAGESCAN_OPERATION_ENGINE);
+	assert_true(can.exact & PAGESCAN_IS_WRITTEN);
+	setenv("PAGESCAN_OPERATION", "engine", 1);
+	assert_int_equal(pagescan_scan_describe(PAGESCAN_OPERATION_AUTO, &forced, NULL), 0);
+	assert_memory_equal(&forced, &can, sizeof(can));
+	assert_int_equal(new_scan(&filter, &opts, &error), 0);
+	opts.operation = PAGESCAN_OPERATION_KERNEL;
+	assert_int_equal(new_scan(&filter, &opts, &error), missing);
+	if (missing)
+		assert_non_null(strstr(error.text, "PAGEMAP_SCAN"));
+	setenv("PAGESCAN_OPERATION", "nonsense", 1);
+	assert_int_equal(new_scan(&filter, &opts, &error), missing);
+	opts.operation = PAGESCAN_OPERATION_AUTO;
+	assert_int_equal(new_scan(&filter, &opts, &error), -EINVAL);
+	assert_non_null(strstr(error.text, "'nonsense'"));
+	if (was)
+		setenv("PAGESCAN_OPERATION", was, 1);
+	else
+		unsetenv("PAGESCAN_OPERATION");
+	free(was);
+}
+
 /* Protecting needs WRITTEN, however that is said. */
 static void test_written_by_expression(void **state)
 {
 	struct pagescan_scan_opts opts = {.size = sizeof(opts), .flags = PAGESCAN_SCAN_PROTECT};
-	struct pagescan_capabilities can;
 	struct pagescan_error error;
 	struct pagescan_expr *expr;
 	struct pagescan_filter filter = {0};
 
-	assert_int_equal(pagescan_scan_probe(&can), 0);
-	if (can.era == PAGESCAN_ERA_NONE)
-		skip_because("no PAGEMAP_SCAN");
 	assert_int_equal(
 		pagescan_expr_parse("(written & present) | !(huge | !written)", &expr, NULL), 0);
 	filter.where = expr;
@@ -100,15 +133,11 @@ static void test_whole_memory(void **state)
 	static struct pagescan_region vec[600];
 	struct pagescan_filter present = {.required = PAGESCAN_IS_PRESENT};
 	struct pagescan_process *process;
-	struct pagescan_capabilities can;
 	struct pagescan_scan *scan;
 	char here = 1;
 	bool is_found = false;
 	ssize_t n;
 
-	assert_int_equal(pagescan_scan_probe(&can), 0);
-	if (can.era == PAGESCAN_ERA_NONE)
-		skip_because("no PAGEMAP_SCAN");
 	assert_int_equal(pagescan_process_open(0, &process, NULL), 0);
 	assert_int_equal(pagescan_scan_new(process, &present, NULL, &scan, NULL), 0);
 	assert_int_equal(pagescan_scan_next(scan, vec, 0), -EINVAL);
@@ -212,6 +241,38 @@ static void test_replaced(void **state)
 	check_replaced(N_PAGES, PAGESCAN_SCAN_CHECK);
 }
 
+/* Memory that was written and then given back was written, whatever else is asked. */
+static void test_given_back(void **state)
+{
+	struct pagescan_process *process = tracked_open();
+	char *at = tracked_map(HUGE, MAP_PRIVATE | MAP_ANONYMOUS);
+	const struct pagescan_filter filter = {
+		.required = PAGESCAN_IS_WRITTEN,
+		.excluded = PAGESCAN_IS_PRESENT,
+		.report = PAGESCAN_IS_WRITTEN | PAGESCAN_IS_SWAPPED,
+	};
+	struct pagescan_region vec[N_PAGES];
+	struct pagescan_scan *scan;
+
+	madvise(at, HUGE, MADV_NOHUGEPAGE);
+	memset(at, 1, HUGE);
+	tracked_add(process, at, HUGE, PAGE, PAGESCAN_MEMORY_ANON);
+	scan = tracked_scan(process, &for_written, at, HUGE, PAGESCAN_SCAN_PROTECT, 0);
+	while (pagescan_scan_next(scan, vec, N_PAGES) > 0)
+		;
+	pagescan_scan_free(scan);
+	at[3 * PAGE] = 2;
+	madvise(at + 3 * PAGE, PAGE, MADV_DONTNEED);
+	scan = tracked_scan(process, &filter, at, HUGE, 0, 0);
+	assert_int_equal(pagescan_scan_next(scan, vec, N_PAGES), 1);
+	assert_int_equal(vec[0].start, (uintptr_t)at + 3 * PAGE);
+	assert_int_equal(vec[0].end, (uintptr_t)at + 4 * PAGE);
+	assert_int_equal(vec[0].categories, PAGESCAN_IS_WRITTEN);
+	pagescan_scan_free(scan);
+	munmap(at, HUGE);
+	tracked_close(process);
+}
+
 /* A tracker that is not ours loses nothing by us. */
 static void test_not_ours(void **state)
 {
@@ -291,14 +352,10 @@ static void check_gone(bool is_exec)
 	struct child child = child_start(is_exec ? call_exec : wait_forever, NULL);
 	struct pagescan_filter present = {.required = PAGESCAN_IS_PRESENT};
 	struct pagescan_process *process;
-	struct pagescan_capabilities can;
 	struct pagescan_scan *scan;
 	struct pagescan_region vec[4];
 	ssize_t n;
 
-	assert_int_equal(pagescan_scan_probe(&can), 0);
-	if (can.era == PAGESCAN_ERA_NONE)
-		skip_because("no PAGEMAP_SCAN");
 	assert_int_equal(pagescan_process_open(child.pid, &process, NULL), 0);
 	assert_int_equal(pagescan_scan_new(process, &present, NULL, &scan, NULL), 0);
 	assert_true(pagescan_scan_next(scan, vec, 4) > 0);
@@ -328,10 +385,15 @@ static void test_gone(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_refusals),     cmocka_unit_test(test_written_by_expression),
-		cmocka_unit_test(test_whole_memory), cmocka_unit_test(test_replaced),
-		cmocka_unit_test(test_not_ours),     cmocka_unit_test(test_huge_and_max_pages),
+		cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_operation),
+		cmocka_unit_test(test_written_by_expression),
+		cmocka_unit_test(test_whole_memory),
+		cmocka_unit_test(test_replaced),
+		cmocka_unit_test(test_not_ours),
+		cmocka_unit_test(test_huge_and_max_pages),
 		cmocka_unit_test(test_gone),
+		cmocka_unit_test(test_given_back),
 	};
 
 	return cmocka_run_group_tests_name("scan-edges", tests, NULL, NULL);

@@ -24,8 +24,8 @@ extern "C" {
 #endif
 
 /*
- * Categories of a page: the kernel's PAGE_IS_* with the same values (R1.4). A
- * kernel that lacks one refuses it; pagescan_scan_probe() tells which exist.
+ * Categories of a page: the kernel's PAGE_IS_* with the same values (R1.4). What
+ * cannot be told is refused; pagescan_scan_describe() tells which can, and how well.
  */
 #define PAGESCAN_IS_WPALLOWED  UINT64_C(0x001) /**< Mapping is tracked: async write-protect. */
 #define PAGESCAN_IS_WRITTEN    UINT64_C(0x002) /**< Not armed: written since it last was (R4.7). */
