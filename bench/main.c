@@ -22,6 +22,8 @@ static const struct {
 	{"collect-clean-vs-pread", bench_collect_clean_vs_pread},
 	{"scan-present", bench_scan_present},
 	{"scan-present-20k", bench_scan_present_20k},
+	{"engine-procfs-scan", bench_engine_procfs_scan},
+	{"engine-procfs-all", bench_engine_procfs_all},
 	{"first-write", bench_first_write},
 	{"attach-stop", bench_attach_stop},
 	{"target-stall", bench_target_stall},
