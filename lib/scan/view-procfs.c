@@ -87,6 +87,7 @@ static int find_mapping(struct pagescan_view *view, uint64_t address,
 
 	/* Each call of the operation begins here: what was read before is old. */
 	v->n = 0;
+	v->n_ahead = pagescan_view_procfs_block() / pagescan_page_size();
 	v->table_block = v->split_block = UINT64_MAX;
 	v->huge_blocks = PAGESCAN_HUGE_UNASKED;
 	if (r <= 0)
@@ -297,7 +298,9 @@ static int fill(struct pagescan_view_procfs *v, uint64_t start, uint64_t end)
 	v->first = start;
 	v->n = 0;
 	n = pagescan_view_procfs_read(v, start, v->process->procfs.entries,
-				      min_of(entries_in(start, end), PAGESCAN_PROCFS_N_ENTRIES));
+				      min_of(entries_in(start, end), v->n_ahead));
+	/* A walk that is left soon, with many short runs, throws the rest away. */
+	v->n_ahead = min_of(2 * v->n_ahead, PAGESCAN_PROCFS_N_ENTRIES);
 	if (n < 0)
 		return (int)n;
 	v->n = (size_t)n;

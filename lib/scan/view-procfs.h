@@ -44,6 +44,7 @@ struct pagescan_view_procfs {
 	/* What process->procfs.entries holds. */
 	uint64_t first;
 	size_t n;
+	size_t n_ahead; /* as many are read next; whole blocks */
 
 	/* The block that was last asked for its page table, or UINT64_MAX. */
 	uint64_t table_block;
