@@ -3,84 +3,10 @@
  * The operation performed over /proc, against the kernel's own on the same memory:
  * the number of regions, each of them, and walk_end, on what is exact (section 12).
  */
+#include "both-operations.h"
 #include "zoo.h"
 
-#include "scan/operation.h"
-#include "scan/view-procfs.h"
-
-#include <sys/fsuid.h>
 #include <sys/prctl.h>
-
-#define N_VEC 4096
-#define LIMIT UINT64_C(0x7ffffffff000)
-
-/* One operation's answer. */
-struct answer {
-	struct uapi_pm_scan_arg arg;
-	struct pagescan_region vec[N_VEC];
-	int r;
-};
-
-static void ask_kernel(struct zoo *zoo, struct answer *a)
-{
-	struct pagescan_operation_kernel op;
-
-	a->arg.vec = a->arg.vec_len ? (uintptr_t)a->vec : 0;
-	pagescan_operation_kernel_init(&op, zoo->process->pagemap_fd);
-	a->r = op.handle.scan(&op.handle, &a->arg);
-}
-
-static void ask_engine(struct zoo *zoo, struct answer *a)
-{
-	struct pagescan_operation_engine op;
-	struct pagescan_view_procfs view;
-
-	a->arg.vec = a->arg.vec_len ? (uintptr_t)a->vec : 0;
-	assert_int_equal(pagescan_view_procfs_init(&view, zoo->process, zoo->era), 0);
-	pagescan_operation_engine_init(&op, &view.view, zoo->era, zoo->available, LIMIT);
-	a->r = op.handle.scan(&op.handle, &a->arg);
-}
-
-static void print_question(const struct uapi_pm_scan_arg *arg)
-{
-	print_message(
-		"# flags %llx, [%llx, %llx), vec_len %llu, max_pages %llu, inverted %llx, mask "
-		"%llx, anyof %llx, return %llx\n",
-		(unsigned long long)arg->flags, (unsigned long long)arg->start,
-		(unsigned long long)arg->end, (unsigned long long)arg->vec_len,
-		(unsigned long long)arg->max_pages, (unsigned long long)arg->category_inverted,
-		(unsigned long long)arg->category_mask,
-		(unsigned long long)arg->category_anyof_mask, (unsigned long long)arg->return_mask);
-}
-
-static void assert_same_answers(const struct answer *kernel, const struct answer *engine)
-{
-	bool is_same = kernel->r == engine->r && kernel->arg.walk_end == engine->arg.walk_end;
-	int i = 0;
-
-	while (is_same && i < kernel->r &&
-	       memcmp(&kernel->vec[i], &engine->vec[i], sizeof(kernel->vec[i])) == 0)
-		i++;
-	if (is_same && i >= kernel->r)
-		return;
-	print_question(&kernel->arg);
-	if (is_same)
-		print_message("# region %d: [%llx, %llx) %llx, not [%llx, %llx) %llx\n", i,
-			      (unsigned long long)engine->vec[i].start,
-			      (unsigned long long)engine->vec[i].end,
-			      (unsigned long long)engine->vec[i].categories,
-			      (unsigned long long)kernel->vec[i].start,
-			      (unsigned long long)kernel->vec[i].end,
-			      (unsigned long long)kernel->vec[i].categories);
-	fail_msg("the engine says %d and 0x%llx, the kernel %d and 0x%llx", engine->r,
-		 (unsigned long long)engine->arg.walk_end, kernel->r,
-		 (unsigned long long)kernel->arg.walk_end);
-}
-
-static uint64_t random_mask(uint64_t *random, uint64_t from)
-{
-	return test_random(random) & test_random(random) & from;
-}
 
 static uint64_t random_address(uint64_t *random)
 {
@@ -89,37 +15,15 @@ static uint64_t random_address(uint64_t *random)
 	return page == ZOO_N_PAGES ? ZOO_END : zoo_address(page);
 }
 
-/* About the categories in @exact. */
+/* Of the whole zoo, or from one of its pages to another. */
 static struct uapi_pm_scan_arg random_question(uint64_t *random, uint64_t exact)
 {
-	static const uint64_t lengths[] = {0, 1, 2, 3, 32, 511, 512, 513, 1025, N_VEC};
-	struct uapi_pm_scan_arg arg = {
-		.size = sizeof(arg),
-		.start = ZOO_BASE,
-		.end = ZOO_END,
-		.vec_len = lengths[test_random(random) % 10],
-		.category_inverted = random_mask(random, exact),
-		.category_mask = random_mask(random, exact),
-		.category_anyof_mask = test_random(random) % 2 ? random_mask(random, exact) : 0,
-		.return_mask = test_random(random) & exact,
-	};
+	struct uapi_pm_scan_arg arg = both_random_question(random, exact, ZOO_BASE, ZOO_END);
 
-	if (test_random(random) % 4 == 0)
-		arg.category_mask = arg.return_mask = PAGESCAN_IS_WRITTEN;
-	if (test_random(random) % 4 == 0)
-		arg.category_inverted = 0;
-	if (test_random(random) % 8 == 0)
-		arg.category_mask = 0;
 	if (test_random(random) % 2) {
 		arg.start = random_address(random);
-		arg.end = random_address(random);
+		arg.end = random_address(random) + test_random(random) % 4 * 1000;
 	}
-	if (test_random(random) % 4 == 0)
-		arg.end += test_random(random) % ZOO_PAGE;
-	if (test_random(random) % 2)
-		arg.max_pages = 1 + test_random(random) % (test_random(random) % 2 ? 16 : 4000);
-	if (test_random(random) % 8 == 0)
-		arg.flags = UAPI_PM_SCAN_CHECK_WPASYNC;
 	return arg;
 }
 
@@ -139,16 +43,6 @@ static uint64_t find_exact(struct zoo *zoo)
 	return exact;
 }
 
-static void compare(struct zoo *zoo, const struct uapi_pm_scan_arg *arg)
-{
-	static struct answer kernel, engine;
-
-	kernel.arg = engine.arg = *arg;
-	ask_kernel(zoo, &kernel);
-	ask_engine(zoo, &engine);
-	assert_same_answers(&kernel, &engine);
-}
-
 /* The tests need the kernel's operation to compare with. */
 static struct zoo *open_both(bool is_own, uint64_t *random)
 {
@@ -164,7 +58,7 @@ static void look(bool is_own, unsigned n_rounds)
 	for (unsigned round = 0; round < n_rounds; round++) {
 		struct uapi_pm_scan_arg arg = random_question(&random, exact);
 
-		compare(zoo, &arg);
+		both_compare(zoo->process, zoo->era, zoo->available, &arg);
 		if (round % 64 == 63 && zoo->is_tracking) {
 			zoo_arm_some(zoo, &random);
 			zoo_write(zoo, (ZOO_TRACKED * ZOO_CAGE) + test_random(&random) % ZOO_CAGE);
@@ -198,18 +92,47 @@ static void test_look_unprivileged(void **state)
 	prctl(PR_SET_DUMPABLE, 1);
 }
 
+/* Another program than this one, which a sanitizer may have given terabytes. */
+static void sleep_long(int fd, void *arg)
+{
+	execlp("sleep", "sleep", "1000", NULL);
+}
+
+static bool is_sleeping(pid_t pid)
+{
+	char path[32], state = 0;
+	FILE *stat;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	stat = fopen(path, "re");
+	assert_non_null(stat);
+	assert_int_equal(fscanf(stat, "%*d %*s %c", &state), 1);
+	fclose(stat);
+	return state == 'S';
+}
+
 /* All of a process, its code and stack and what the kernel maps there: vvar is passed over. */
 static void test_whole_memory(void **state)
 {
 	uint64_t random = test_seed();
-	struct zoo *zoo = open_both(false, &random);
-	uint64_t exact = find_exact(zoo);
+	struct child child = child_start(sleep_long, NULL);
+	struct pagescan_description kernel, engine;
+	struct pagescan_process *process;
 
+	/* Its end of the socket is closed by exec. */
+	assert_int_equal(child_hear(child.fd), 0);
+	while (!is_sleeping(child.pid))
+		usleep(1000);
+	if (pagescan_scan_describe(PAGESCAN_OPERATION_KERNEL, &kernel, NULL) < 0) {
+		child_end(&child);
+		skip_because("no PAGEMAP_SCAN");
+	}
+	assert_int_equal(pagescan_scan_describe(PAGESCAN_OPERATION_ENGINE, &engine, NULL), 0);
+	assert_int_equal(pagescan_process_open(child.pid, &process, NULL), 0);
 	for (unsigned round = 0; round < 200; round++) {
-		struct uapi_pm_scan_arg arg = random_question(&random, exact);
+		struct uapi_pm_scan_arg arg =
+			both_random_question(&random, engine.exact, 0, BOTH_LIMIT);
 
-		arg.start = 0;
-		arg.end = LIMIT;
 		/* Nobody knows which of its page tables exist and are empty. */
 		if (!(arg.category_mask & PAGESCAN_IS_PRESENT & ~arg.category_inverted)) {
 			arg.category_inverted &= ~PAGESCAN_IS_WRITTEN;
@@ -217,9 +140,10 @@ static void test_whole_memory(void **state)
 			arg.category_anyof_mask &= ~PAGESCAN_IS_WRITTEN;
 			arg.return_mask &= ~PAGESCAN_IS_WRITTEN;
 		}
-		compare(zoo, &arg);
+		both_compare(process, kernel.era, engine.categories, &arg);
 	}
-	zoo_close(zoo);
+	pagescan_process_close(process);
+	child_end(&child);
 }
 
 /* Of two processes with the same memory one is armed by the kernel, one by the engine. */
@@ -255,7 +179,7 @@ static void test_protect(void **state)
 	uint64_t random = test_seed(), same = random, exact;
 	struct zoo *kernel = open_both(false, &random);
 	struct zoo *engine = open_both(false, &same);
-	static struct answer by_kernel, by_engine;
+	static struct both_answer by_kernel, by_engine;
 
 	if (!kernel->is_tracking) {
 		zoo_close(kernel);
@@ -272,9 +196,9 @@ static void test_protect(void **state)
 		if (arg.vec_len)
 			arg.flags |= UAPI_PM_SCAN_WP_MATCHING;
 		by_kernel.arg = by_engine.arg = arg;
-		ask_kernel(kernel, &by_kernel);
-		ask_engine(engine, &by_engine);
-		assert_same_answers(&by_kernel, &by_engine);
+		both_ask_kernel(kernel->process, &by_kernel);
+		both_ask_engine(engine->process, engine->era, engine->available, &by_engine);
+		both_assert_same(&by_kernel, &by_engine);
 		if (round % 4 == 0)
 			assert_same_memory(kernel, engine);
 		if (round % 8 == 0)

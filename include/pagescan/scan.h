@@ -209,6 +209,12 @@ PAGESCAN_API int pagescan_scan_probe(struct pagescan_capabilities *ret);
  *
  * What it arms it has reported: with it, too, no write is lost. But a page's other
  * categories may be older than its being armed.
+ *
+ * Its time grows with the memory that is mapped: some 8 ms for a GiB of populated
+ * pages of 4 KiB, 0.3 ms for one that is empty. Where HUGE is asked for, or empty pages
+ * of files, or whether empty pages are WRITTEN, it reads smaps, which takes twice as
+ * long again; and another process cannot map memory while the kernel counts one of
+ * its mappings for that.
  */
 struct pagescan_description {
 	enum pagescan_operation operation; /**< KERNEL or ENGINE. */
