@@ -322,7 +322,7 @@ def by(operation, *args):
 def test_operations(tap):
     """Both answer alike; what is forced and cannot be had is refused."""
     with Worker("still") as worker:
-        args = ("scan", worker.pid, "--json", "--where", "present | swapped | guard",
+        args = ("scan", worker.pid, "--json", "--where", "present | swapped",
                 "--report", "present,swapped,file,written")
         engine, kernel = by("engine", *args), by("kernel", *args)
         nonsense = by("nonsense", *args)

@@ -255,7 +255,7 @@ static void test_protect_other(void **state)
 /* Each over either operation. */
 #define over(test, operation)                                                                      \
 	{                                                                                          \
-#test " by " #operation, test, NULL, NULL, &by_##operation                         \
+#test "_by_" #operation, test, NULL, NULL, &by_##operation                         \
 	}
 
 int main(void)

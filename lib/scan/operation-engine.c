@@ -57,19 +57,22 @@ static bool matches(const struct call *call, uint64_t categories)
 	return !call->arg.category_anyof_mask || (x & call->arg.category_anyof_mask);
 }
 
+static struct pagescan_region *last_gathered(struct call *call)
+{
+	return call->n_gathered ? &call->gathered[call->n_gathered - 1] : NULL;
+}
+
 /* R5.3: the last region goes on, or a new one begins; false if there is no room for one. */
 static bool gather(struct call *call, uint64_t start, uint64_t end, uint64_t categories)
 {
-	struct pagescan_region *last = call->gathered;
+	struct pagescan_region *last = last_gathered(call);
 
-	if (call->n_gathered)
-		last += call->n_gathered - 1;
-	if (call->n_gathered && last->end == start && last->categories == categories) {
+	if (last && last->end == start && last->categories == categories) {
 		last->end = end;
 		return true;
 	}
 	/* What was withdrawn whole has left its place free. */
-	if (!call->n_gathered || last->end) {
+	if (!last || last->end) {
 		if (call->n_gathered == call->room)
 			return false;
 		last = &call->gathered[call->n_gathered++];
@@ -104,11 +107,10 @@ static int report(struct call *call, uint64_t start, uint64_t *end, uint64_t cat
 /* R7.4, R7.6: as if [start, end), which was reported last, had not been found. */
 static void withdraw(struct call *call, uint64_t start, uint64_t end)
 {
-	struct pagescan_region *last;
+	struct pagescan_region *last = last_gathered(call);
 
-	if (!call->has_vector)
+	if (!last)
 		return;
-	last = &call->gathered[call->n_gathered - 1];
 	if (last->start == start)
 		*last = (struct pagescan_region){0};
 	else
