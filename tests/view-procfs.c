@@ -4,6 +4,7 @@
  * the number of regions, each of them, and walk_end, on what is exact (section 12).
  */
 #include "both-operations.h"
+#include "scan-tracked.h"
 #include "zoo.h"
 
 #include <sys/prctl.h>
@@ -146,6 +147,34 @@ static void test_whole_memory(void **state)
 	child_end(&child);
 }
 
+/* Of a mapping that another registered, what was never there is written (section 0). */
+static void test_tracked_by_another(void **state)
+{
+	uint64_t random = test_seed(), length = 8 * HUGE, start;
+	struct pagescan_process *other = tracked_open(), *ours;
+	char *at = tracked_map(length, MAP_PRIVATE | MAP_ANONYMOUS);
+	struct pagescan_description kernel, engine;
+
+	start = (uintptr_t)at;
+	madvise(at, length, MADV_NOHUGEPAGE);
+	memset(at, 1, 100 * PAGE);
+	memset(at + 5 * HUGE, 1, PAGE);
+	tracked_add(other, at, length / 2, PAGE, PAGESCAN_MEMORY_ANON);
+	assert_int_equal(pagescan_scan_describe(PAGESCAN_OPERATION_KERNEL, &kernel, NULL), 0);
+	assert_int_equal(pagescan_scan_describe(PAGESCAN_OPERATION_ENGINE, &engine, NULL), 0);
+	assert_int_equal(pagescan_process_open(0, &ours, NULL), 0);
+	for (unsigned round = 0; round < 500; round++) {
+		struct uapi_pm_scan_arg arg =
+			both_random_question(&random, engine.exact, start, start + length);
+
+		arg.flags = 0;
+		both_compare(ours, kernel.era, engine.categories, &arg);
+	}
+	pagescan_process_close(ours);
+	munmap(at, length);
+	tracked_close(other);
+}
+
 /* Of two processes with the same memory one is armed by the kernel, one by the engine. */
 static void assert_same_memory(struct zoo *kernel, struct zoo *engine)
 {
@@ -213,7 +242,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_look_own),          cmocka_unit_test(test_look_other),
 		cmocka_unit_test(test_look_unprivileged), cmocka_unit_test(test_whole_memory),
-		cmocka_unit_test(test_protect),
+		cmocka_unit_test(test_protect),           cmocka_unit_test(test_tracked_by_another),
 	};
 
 	return cmocka_run_group_tests_name("view-procfs", tests, NULL, NULL);

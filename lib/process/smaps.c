@@ -3,6 +3,7 @@
 
 #include "process/mapping_text.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,11 +62,13 @@ static int begin_reading(struct pagescan_smaps *smaps, int proc_fd)
 	int r;
 
 	smaps->answer = (struct pagescan_smaps_mapping){0};
-	if (smaps->is_open)
-		return pagescan_lines_rewind(&smaps->lines);
+	if (smaps->is_open) {
+		r = pagescan_lines_rewind(&smaps->lines);
+		return r < 0 ? r : 1;
+	}
 	r = pagescan_lines_open(&smaps->lines, proc_fd, "smaps");
 	smaps->is_open = r == 0;
-	return r;
+	return r < 0 ? r : 1;
 }
 
 int pagescan_smaps_find(struct pagescan_smaps *smaps, int proc_fd, uint64_t address,
@@ -75,9 +78,9 @@ int pagescan_smaps_find(struct pagescan_smaps *smaps, int proc_fd, uint64_t addr
 
 	if (!smaps->is_reading || address < smaps->asked)
 		r = begin_reading(smaps, proc_fd);
-	if (r < 0)
-		return r;
-	r = 1;
+	/* A kernel may lack it, or a sandbox hide it: then it tells of no mapping. */
+	if (r == -ENOENT || r == -EACCES)
+		return 0;
 	while (r > 0 && smaps->answer.end <= address)
 		r = read_next(smaps);
 	smaps->is_reading = r > 0;
