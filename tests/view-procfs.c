@@ -175,6 +175,41 @@ static void test_tracked_by_another(void **state)
 	tracked_close(other);
 }
 
+/* What is not in our registry is passed over, though the kernel knows it as ours. */
+static void test_ours_alone(void **state)
+{
+	struct pagescan_process *process = tracked_open();
+	char *at = tracked_map(HUGE, MAP_PRIVATE | MAP_ANONYMOUS);
+	uint64_t start = (uintptr_t)at, middle = start + 100 * PAGE;
+	struct both_answer *answer = calloc(1, sizeof(*answer));
+	struct pagescan_description can;
+
+	madvise(at, HUGE, MADV_NOHUGEPAGE);
+	memset(at, 1, HUGE);
+	tracked_add(process, at, HUGE, PAGE, PAGESCAN_MEMORY_ANON);
+	assert_int_equal(pagescan_registry_forget(&process->registry, middle, middle + 50 * PAGE),
+			 0);
+	assert_int_equal(pagescan_scan_describe(PAGESCAN_OPERATION_ENGINE, &can, NULL), 0);
+	answer->arg = (struct uapi_pm_scan_arg){
+		.size = sizeof(answer->arg),
+		.flags = UAPI_PM_SCAN_WP_MATCHING,
+		.start = start,
+		.end = start + HUGE,
+		.vec_len = 3,
+		.category_mask = PAGESCAN_IS_WRITTEN,
+	};
+	both_ask_engine(process, can.era, can.categories, answer);
+	assert_int_equal(answer->r, 2);
+	assert_int_equal(answer->vec[0].end, middle);
+	assert_int_equal(answer->vec[1].start, middle + 50 * PAGE);
+	assert_int_equal(uffd_count_armed(process->pagemap_fd, start, start + HUGE),
+			 HUGE - 50 * PAGE);
+	assert_int_equal(uffd_count_armed(process->pagemap_fd, middle, middle + 50 * PAGE), 0);
+	free(answer);
+	munmap(at, HUGE);
+	tracked_close(process);
+}
+
 /* Of two processes with the same memory one is armed by the kernel, one by the engine. */
 static void assert_same_memory(struct zoo *kernel, struct zoo *engine)
 {
@@ -243,6 +278,7 @@ int main(void)
 		cmocka_unit_test(test_look_own),          cmocka_unit_test(test_look_other),
 		cmocka_unit_test(test_look_unprivileged), cmocka_unit_test(test_whole_memory),
 		cmocka_unit_test(test_protect),           cmocka_unit_test(test_tracked_by_another),
+		cmocka_unit_test(test_ours_alone),
 	};
 
 	return cmocka_run_group_tests_name("view-procfs", tests, NULL, NULL);

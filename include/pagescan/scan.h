@@ -208,7 +208,8 @@ PAGESCAN_API int pagescan_scan_probe(struct pagescan_capabilities *ret);
  *                       huge pages, only this is left: over-reported
  *
  * What it arms it has reported: with it, too, no write is lost. But a page's other
- * categories may be older than its being armed.
+ * categories may be older than its being armed. And where HUGE is unknown, a range or
+ * max_pages that ends inside of a huge page splits it.
  *
  * Its time grows with the memory that is mapped: some 8 ms for a GiB of populated
  * pages of 4 KiB, 0.3 ms for one that is empty. Where HUGE is asked for, or empty pages

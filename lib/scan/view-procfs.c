@@ -42,22 +42,23 @@ static void cut_by_registry(const struct pagescan_registry *registry, uint64_t a
 			    struct pagescan_view_mapping *mapping)
 {
 	struct pagescan_registration r;
-	uint64_t end = mapping->end;
+	uint64_t end;
 
 	if (address < mapping->start)
 		address = mapping->start;
-	if (registry->uffd < 0 || !pagescan_registry_find(registry, address, &r) ||
-	    r.start >= mapping->end)
+	if (registry->uffd < 0 || !pagescan_registry_find(registry, address, &r))
 		return;
 	if (r.start > address) {
-		mapping->end = r.start;
+		mapping->end = min_of(r.start, mapping->end);
 		return;
 	}
 	mapping->is_uffd_wp = mapping->is_wp_allowed = true;
-	while (r.end < end && pagescan_registry_find(registry, r.end, &r) &&
-	       r.start == mapping->end)
-		mapping->end = r.end;
-	mapping->end = min_of(r.end, end);
+	/* Several that touch are one: a huge page may lie across their edges. */
+	for (end = r.end; end < mapping->end; end = r.end) {
+		if (!pagescan_registry_find(registry, end, &r) || r.start > end)
+			break;
+	}
+	mapping->end = min_of(end, mapping->end);
 }
 
 static int find_flags(struct pagescan_view *view, uint64_t address,
