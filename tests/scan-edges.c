@@ -67,48 +67,6 @@ static void test_refusals(void **state)
 	pagescan_scan_free(NULL);
 }
 
-/* Which operation does a scan: the option wins over the environment. */
-static void test_operation(void **state)
-{
-	struct pagescan_scan_opts opts = {.size = sizeof(opts)};
-	struct pagescan_filter filter = {.report = PAGESCAN_IS_PRESENT};
-	struct pagescan_description can, forced;
-	struct pagescan_capabilities kernel;
-	struct pagescan_error error;
-	char *was = getenv("PAGESCAN_OPERATION");
-	int missing;
-
-	was = was ? strdup(was) : NULL;
-	assert_int_equal(pagescan_scan_probe(&kernel), 0);
-	missing = kernel.era == PAGESCAN_ERA_NONE ? -EOPNOTSUPP : 0;
-	unsetenv("PAGESCAN_OPERATION");
-	assert_int_equal(pagescan_scan_describe(PAGESCAN_OPERATION_AUTO, &can, NULL), 0);
-	assert_int_equal(can.operation,
-			 missing ? PAGESCAN_OPERATION_ENGINE : PAGESCAN_OPERATION_KERNEL);
-	assert_int_equal(can.exact | can.over_reported | can.unknown, can.categories);
-	assert_int_equal(pagescan_scan_describe(PAGESCAN_OPERATION_ENGINE, &can, NULL), 0);
-	assert_int_equal(can.operation, PAGESCAN_OPERATION_ENGINE);
-	assert_true(can.exact & PAGESCAN_IS_WRITTEN);
-	setenv("PAGESCAN_OPERATION", "engine", 1);
-	assert_int_equal(pagescan_scan_describe(PAGESCAN_OPERATION_AUTO, &forced, NULL), 0);
-	assert_memory_equal(&forced, &can, sizeof(can));
-	assert_int_equal(new_scan(&filter, &opts, &error), 0);
-	opts.operation = PAGESCAN_OPERATION_KERNEL;
-	assert_int_equal(new_scan(&filter, &opts, &error), missing);
-	if (missing)
-		assert_non_null(strstr(error.text, "PAGEMAP_SCAN"));
-	setenv("PAGESCAN_OPERATION", "nonsense", 1);
-	assert_int_equal(new_scan(&filter, &opts, &error), missing);
-	opts.operation = PAGESCAN_OPERATION_AUTO;
-	assert_int_equal(new_scan(&filter, &opts, &error), -EINVAL);
-	assert_non_null(strstr(error.text, "'nonsense'"));
-	if (was)
-		setenv("PAGESCAN_OPERATION", was, 1);
-	else
-		unsetenv("PAGESCAN_OPERATION");
-	free(was);
-}
-
 /* Protecting needs WRITTEN, however that is said. */
 static void test_written_by_expression(void **state)
 {
@@ -241,38 +199,6 @@ static void test_replaced(void **state)
 	check_replaced(N_PAGES, PAGESCAN_SCAN_CHECK);
 }
 
-/* Memory that was written and then given back was written, whatever else is asked. */
-static void test_given_back(void **state)
-{
-	struct pagescan_process *process = tracked_open();
-	char *at = tracked_map(HUGE, MAP_PRIVATE | MAP_ANONYMOUS);
-	const struct pagescan_filter filter = {
-		.required = PAGESCAN_IS_WRITTEN,
-		.excluded = PAGESCAN_IS_PRESENT,
-		.report = PAGESCAN_IS_WRITTEN | PAGESCAN_IS_SWAPPED,
-	};
-	struct pagescan_region vec[N_PAGES];
-	struct pagescan_scan *scan;
-
-	madvise(at, HUGE, MADV_NOHUGEPAGE);
-	memset(at, 1, HUGE);
-	tracked_add(process, at, HUGE, PAGE, PAGESCAN_MEMORY_ANON);
-	scan = tracked_scan(process, &for_written, at, HUGE, PAGESCAN_SCAN_PROTECT, 0);
-	while (pagescan_scan_next(scan, vec, N_PAGES) > 0)
-		;
-	pagescan_scan_free(scan);
-	at[3 * PAGE] = 2;
-	madvise(at + 3 * PAGE, PAGE, MADV_DONTNEED);
-	scan = tracked_scan(process, &filter, at, HUGE, 0, 0);
-	assert_int_equal(pagescan_scan_next(scan, vec, N_PAGES), 1);
-	assert_int_equal(vec[0].start, (uintptr_t)at + 3 * PAGE);
-	assert_int_equal(vec[0].end, (uintptr_t)at + 4 * PAGE);
-	assert_int_equal(vec[0].categories, PAGESCAN_IS_WRITTEN);
-	pagescan_scan_free(scan);
-	munmap(at, HUGE);
-	tracked_close(process);
-}
-
 /* A tracker that is not ours loses nothing by us. */
 static void test_not_ours(void **state)
 {
@@ -385,15 +311,10 @@ static void test_gone(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_refusals),
-		cmocka_unit_test(test_operation),
-		cmocka_unit_test(test_written_by_expression),
-		cmocka_unit_test(test_whole_memory),
-		cmocka_unit_test(test_replaced),
-		cmocka_unit_test(test_not_ours),
-		cmocka_unit_test(test_huge_and_max_pages),
+		cmocka_unit_test(test_refusals),     cmocka_unit_test(test_written_by_expression),
+		cmocka_unit_test(test_whole_memory), cmocka_unit_test(test_replaced),
+		cmocka_unit_test(test_not_ours),     cmocka_unit_test(test_huge_and_max_pages),
 		cmocka_unit_test(test_gone),
-		cmocka_unit_test(test_given_back),
 	};
 
 	return cmocka_run_group_tests_name("scan-edges", tests, NULL, NULL);

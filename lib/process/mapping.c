@@ -109,6 +109,12 @@ int pagescan_maps_reader_find(struct pagescan_maps_reader *reader, uint64_t addr
 	return pagescan_maps_text_find(&reader->text, address, ret);
 }
 
+void pagescan_maps_reader_begin(struct pagescan_maps_reader *reader)
+{
+	if (reader)
+		reader->text.is_reading = false;
+}
+
 void pagescan_maps_reader_close(struct pagescan_maps_reader *reader)
 {
 	if (!reader)

@@ -21,6 +21,9 @@ int pagescan_maps_reader_open(int proc_fd, enum pagescan_maps_source source,
 int pagescan_maps_reader_find(struct pagescan_maps_reader *reader, uint64_t address,
 			      struct pagescan_mapping *ret);
 
+/* What is found from now on is read anew. NULL is accepted. */
+void pagescan_maps_reader_begin(struct pagescan_maps_reader *reader);
+
 void pagescan_maps_reader_close(struct pagescan_maps_reader *reader);
 
 #endif

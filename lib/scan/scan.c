@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/system.h"
+#include "process/mapping.h"
 #include "scan/choose.h"
 
 #include <errno.h>
@@ -241,6 +242,8 @@ int pagescan_scan_new(struct pagescan_process *process, const struct pagescan_fi
 		if (r == 0)
 			r = pagescan_scan_init(scan, process, filter, &ours, reterr);
 	}
+	if (r == 0)
+		pagescan_maps_reader_begin(process->maps);
 	if (r < 0) {
 		free(scan);
 		return r;
