@@ -24,6 +24,7 @@ static const struct {
 	{"scan-present-20k", bench_scan_present_20k},
 	{"engine-procfs-scan", bench_engine_procfs_scan},
 	{"engine-procfs-all", bench_engine_procfs_all},
+	{"engine-model-throughput", bench_engine_model_throughput},
 	{"first-write", bench_first_write},
 	{"attach-stop", bench_attach_stop},
 	{"target-stall", bench_target_stall},
