@@ -407,6 +407,7 @@ static void open_twin(struct twin *t, bool has_hugetlb)
 	t->asked = t->categories & ~PAGESCAN_IS_SOFT_DIRTY;
 	if (!has_soft_dirty(t))
 		t->asked = t->categories;
+	t->has_swap = twin_has_swap();
 	t->has_guards = t->categories & PAGESCAN_IS_GUARD;
 	t->uffds[PAGESCAN_MODEL_WP_ASYNC] = twin_uffd(UAPI_UFFD_FEATURE_WP_ASYNC);
 	t->uffds[PAGESCAN_MODEL_WP_SYNC] =
@@ -471,9 +472,11 @@ static void run(uint64_t seed, bool has_hugetlb)
 		run_trial(&t);
 	}
 	close_twin(&t);
-	printf("# %zu scans, %zu of them protecting, %zu refused, %zu regions; trials ended by "
+	printf("# %s swap; %zu scans, %zu of them protecting, %zu refused, %zu regions; trials "
+	       "ended by "
 	       "khugepaged: %zu, by a collapse that the kernel could not do: %zu\n",
-	       n_scans, n_protecting, n_errors, n_regions, n_excused, n_spoilt);
+	       t.has_swap ? "with" : "no", n_scans, n_protecting, n_errors, n_regions, n_excused,
+	       n_spoilt);
 	assert_true(n_protecting > n_scans / 20 && n_errors > n_scans / 100);
 }
 

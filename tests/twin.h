@@ -22,6 +22,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#ifndef MADV_PAGEOUT
+#define MADV_PAGEOUT 21
+#endif
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
 #endif
@@ -47,7 +50,7 @@ struct twin {
 	enum pagescan_era era;
 	uint64_t categories; /* that the kernel knows, */
 	uint64_t asked;      /* and of these, what a model can tell */
-	bool has_hugetlb, has_guards;
+	bool has_hugetlb, has_guards, has_swap;
 	bool is_spoilt;   /* the kernel could not do what the model can */
 	bool has_moved;   /* something may be mapped at two places */
 	bool may_be_huge; /* private memory, in this trial */
@@ -274,6 +277,40 @@ static inline bool twin_has(struct twin *t, enum pagescan_model_memory memory, u
 	return false;
 }
 
+/*
+ * Reclaim takes what it likes: which pages those are, pagemap tells; what became of
+ * them, only the scans.
+ */
+static inline void twin_page_out(struct twin *t)
+{
+	struct twin_range r = twin_range_to_change(t);
+	uint64_t entry;
+
+	/* As with MADV_FREE, a huge page that is taken apart has the zero page in it. */
+	if (!t->has_swap || t->has_hugetlb || t->may_be_huge)
+		return;
+	(void)madvise(twin_at(r.start), r.length, MADV_PAGEOUT);
+	for (uint64_t at = r.start; at < r.start + r.length; at += TWIN_PAGE) {
+		assert_int_equal(pread(t->pagemap_fd, &entry, 8, (off_t)(at / TWIN_PAGE * 8)), 8);
+		if (!(entry & UAPI_PAGEMAP_PRESENT))
+			assert_int_equal(pagescan_model_swap_out(t->model, at, TWIN_PAGE), 0);
+	}
+}
+
+/* Whether there is a line behind the heading. */
+static inline bool twin_has_swap(void)
+{
+	FILE *file = fopen("/proc/swaps", "re");
+	char line[256];
+	int n = 0;
+
+	while (file && fgets(line, sizeof(line), file))
+		n++;
+	if (file)
+		fclose(file);
+	return n > 1;
+}
+
 static inline void twin_collapse(struct twin *t)
 {
 	uint64_t start = TWIN_BASE + twin_below(t, TWIN_N_BLOCK) * TWIN_BLOCK;
@@ -337,6 +374,7 @@ static const struct {
 	{"advise", twin_advise, true},
 	{"advise", twin_advise, true},
 	{"collapse", twin_collapse, true},
+	{"page-out", twin_page_out, true},
 	{"move", twin_move, true},
 };
 
