@@ -8,26 +8,6 @@
 #define N_PAGES UINT64_C(48)
 #define LENGTH  (N_PAGES * PAGE)
 
-static int new_scan(const struct pagescan_filter *filter, const struct pagescan_scan_opts *opts,
-		    struct pagescan_error *error)
-{
-	struct pagescan_process *process;
-	struct pagescan_scan *scan = (void *)&scan;
-	int r;
-
-	memset(error, 0, sizeof(*error));
-	assert_int_equal(pagescan_process_open(0, &process, NULL), 0);
-	r = pagescan_scan_new(process, filter, opts, &scan, error);
-	if (r == 0)
-		pagescan_scan_free(scan);
-	else
-		assert_ptr_equal(scan, (void *)&scan);
-	assert_int_equal(error->code, r);
-	assert_int_equal(error->text[0] != '\0', r < 0);
-	pagescan_process_close(process);
-	return r;
-}
-
 static void test_refusals(void **state)
 {
 	struct pagescan_scan_opts opts = {.size = sizeof(opts)};
@@ -36,32 +16,32 @@ static void test_refusals(void **state)
 	struct pagescan_error error;
 
 	assert_int_equal(pagescan_scan_describe(PAGESCAN_OPERATION_AUTO, &can, NULL), 0);
-	assert_int_equal(new_scan(&filter, &opts, &error), 0);
+	assert_int_equal(scan_try(&filter, &opts, &error), 0);
 	opts.start = 1;
-	assert_int_equal(new_scan(&filter, &opts, &error), -EINVAL);
+	assert_int_equal(scan_try(&filter, &opts, &error), -EINVAL);
 	opts.start = 2 * PAGE;
 	opts.end = PAGE;
-	assert_int_equal(new_scan(&filter, &opts, &error), -EINVAL);
+	assert_int_equal(scan_try(&filter, &opts, &error), -EINVAL);
 	opts.end = 2 * PAGE + 1;
-	assert_int_equal(new_scan(&filter, &opts, &error), 0);
+	assert_int_equal(scan_try(&filter, &opts, &error), 0);
 	opts.flags = 4;
-	assert_int_equal(new_scan(&filter, &opts, &error), -EINVAL);
+	assert_int_equal(scan_try(&filter, &opts, &error), -EINVAL);
 	opts.flags = PAGESCAN_SCAN_PROTECT;
-	assert_int_equal(new_scan(&filter, &opts, &error), -EINVAL);
+	assert_int_equal(scan_try(&filter, &opts, &error), -EINVAL);
 	assert_non_null(strstr(error.text, "written"));
 	opts.flags = 0;
 	opts.operation = 7;
-	assert_int_equal(new_scan(&filter, &opts, &error), -EINVAL);
+	assert_int_equal(scan_try(&filter, &opts, &error), -EINVAL);
 	opts.operation = PAGESCAN_OPERATION_AUTO;
 	opts.size = sizeof(opts.size) - 1;
-	assert_int_equal(new_scan(&filter, &opts, &error), -EINVAL);
+	assert_int_equal(scan_try(&filter, &opts, &error), -EINVAL);
 	filter.excluded = UINT64_C(1) << 40;
-	assert_int_equal(new_scan(&filter, NULL, &error), -EINVAL);
+	assert_int_equal(scan_try(&filter, NULL, &error), -EINVAL);
 	filter.excluded = 0;
-	assert_int_equal(new_scan(NULL, NULL, &error), -EINVAL);
+	assert_int_equal(scan_try(NULL, NULL, &error), -EINVAL);
 	if (!(can.categories & PAGESCAN_IS_ACCESSED)) {
 		filter.report = PAGESCAN_IS_ACCESSED;
-		assert_int_equal(new_scan(&filter, NULL, &error), -EOPNOTSUPP);
+		assert_int_equal(scan_try(&filter, NULL, &error), -EOPNOTSUPP);
 		assert_non_null(strstr(error.text, "'accessed'"));
 	}
 	pagescan_scan_free(NULL);
@@ -78,11 +58,11 @@ static void test_written_by_expression(void **state)
 	assert_int_equal(
 		pagescan_expr_parse("(written & present) | !(huge | !written)", &expr, NULL), 0);
 	filter.where = expr;
-	assert_int_equal(new_scan(&filter, &opts, &error), 0);
+	assert_int_equal(scan_try(&filter, &opts, &error), 0);
 	pagescan_expr_free(expr);
 	assert_int_equal(pagescan_expr_parse("written | present", &expr, NULL), 0);
 	filter.where = expr;
-	assert_int_equal(new_scan(&filter, &opts, &error), -EINVAL);
+	assert_int_equal(scan_try(&filter, &opts, &error), -EINVAL);
 	pagescan_expr_free(expr);
 }
 

@@ -7,26 +7,6 @@
 
 #define N_PAGES (HUGE / PAGE)
 
-static int new_scan(const struct pagescan_filter *filter, const struct pagescan_scan_opts *opts,
-		    struct pagescan_error *error)
-{
-	struct pagescan_process *process;
-	struct pagescan_scan *scan = (void *)&scan;
-	int r;
-
-	memset(error, 0, sizeof(*error));
-	assert_int_equal(pagescan_process_open(0, &process, NULL), 0);
-	r = pagescan_scan_new(process, filter, opts, &scan, error);
-	if (r == 0)
-		pagescan_scan_free(scan);
-	else
-		assert_ptr_equal(scan, (void *)&scan);
-	assert_int_equal(error->code, r);
-	assert_int_equal(error->text[0] != '\0', r < 0);
-	pagescan_process_close(process);
-	return r;
-}
-
 /* Which operation does a scan: the option wins over the environment. */
 static void test_operation(void **state)
 {
@@ -52,15 +32,15 @@ static void test_operation(void **state)
 	setenv("PAGESCAN_OPERATION", "engine", 1);
 	assert_int_equal(pagescan_scan_describe(PAGESCAN_OPERATION_AUTO, &forced, NULL), 0);
 	assert_memory_equal(&forced, &can, sizeof(can));
-	assert_int_equal(new_scan(&filter, &opts, &error), 0);
+	assert_int_equal(scan_try(&filter, &opts, &error), 0);
 	opts.operation = PAGESCAN_OPERATION_KERNEL;
-	assert_int_equal(new_scan(&filter, &opts, &error), missing);
+	assert_int_equal(scan_try(&filter, &opts, &error), missing);
 	if (missing)
 		assert_non_null(strstr(error.text, "PAGEMAP_SCAN"));
 	setenv("PAGESCAN_OPERATION", "nonsense", 1);
-	assert_int_equal(new_scan(&filter, &opts, &error), missing);
+	assert_int_equal(scan_try(&filter, &opts, &error), missing);
 	opts.operation = PAGESCAN_OPERATION_AUTO;
-	assert_int_equal(new_scan(&filter, &opts, &error), -EINVAL);
+	assert_int_equal(scan_try(&filter, &opts, &error), -EINVAL);
 	assert_non_null(strstr(error.text, "'nonsense'"));
 	if (was)
 		setenv("PAGESCAN_OPERATION", was, 1);

@@ -6,9 +6,11 @@
 #include "process/process.h"
 #include "support.h"
 #include "uffd.h"
+#include <string.h>
 
 #include <errno.h>
 #include <pagescan/scan.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #define PAGE UINT64_C(4096)
@@ -86,6 +88,27 @@ static inline struct pagescan_scan *tracked_scan(struct pagescan_process *proces
 	if (pagescan_scan_new(process, filter, &opts, &scan, &error) < 0)
 		fail_msg("%s", error.text);
 	return scan;
+}
+
+/* Whether a scan of the own process can be prepared, and says why if not. */
+static inline int scan_try(const struct pagescan_filter *filter,
+			   const struct pagescan_scan_opts *opts, struct pagescan_error *error)
+{
+	struct pagescan_process *process;
+	struct pagescan_scan *scan = (void *)&scan;
+	int r;
+
+	memset(error, 0, sizeof(*error));
+	assert_int_equal(pagescan_process_open(0, &process, NULL), 0);
+	r = pagescan_scan_new(process, filter, opts, &scan, error);
+	if (r == 0)
+		pagescan_scan_free(scan);
+	else
+		assert_ptr_equal(scan, (void *)&scan);
+	assert_int_equal(error->code, r);
+	assert_int_equal(error->text[0] != '\0', r < 0);
+	pagescan_process_close(process);
+	return r;
 }
 
 #endif
