@@ -139,23 +139,32 @@ PAGESCAN_API int pagescan_model_read(struct pagescan_model *model, uint64_t addr
  */
 PAGESCAN_API int pagescan_model_write(struct pagescan_model *model, uint64_t address);
 
-/** Reclaim: private pages go to swap, shared ones leave the page table (R4.2). */
+/**
+ * Reclaim: private pages go to swap, shared ones leave the page table (R4.2). The zero
+ * page and hugetlb stay.
+ *
+ * @return 0, -EINVAL (unaligned, or special memory in it), -ENOMEM.
+ */
 PAGESCAN_API int pagescan_model_swap_out(struct pagescan_model *model, uint64_t start,
 					 uint64_t length);
 
-/** MADV_DONTNEED (R10.6). @return 0, -EINVAL (unaligned), -ENOMEM. */
+/** MADV_DONTNEED (R10.6). @return as for pagescan_model_swap_out(). */
 PAGESCAN_API int pagescan_model_dontneed(struct pagescan_model *model, uint64_t start,
 					 uint64_t length);
 
-/** MADV_FREE of private memory: what is not written again goes at the next reclaim. */
+/**
+ * MADV_FREE of private memory: what is not written again goes at the next reclaim.
+ *
+ * @return as for pagescan_model_swap_out().
+ */
 PAGESCAN_API int pagescan_model_free_lazily(struct pagescan_model *model, uint64_t start,
 					    uint64_t length);
 
 /**
  * MADV_GUARD_INSTALL. What was there is gone.
  *
- * @return 0, -EINVAL, -ENOMEM, -EDEADLK (over armed shared memory that has nothing in
- *         it: the kernel would never return, R10.11).
+ * @return 0, -EINVAL (unaligned, hugetlb or special memory), -ENOMEM, -EDEADLK (over armed shared
+ * memory that has nothing in it: the kernel would never return, R10.11).
  */
 PAGESCAN_API int pagescan_model_guard_install(struct pagescan_model *model, uint64_t start,
 					      uint64_t length);
