@@ -458,7 +458,7 @@ static size_t wanted_scans(void)
 {
 	const char *given = getenv("PAGESCAN_SCANS");
 
-	return given ? strtoull(given, NULL, 0) : 20000;
+	return given ? strtoull(given, NULL, 0) : 100000;
 }
 
 static void run(uint64_t seed, bool has_hugetlb)

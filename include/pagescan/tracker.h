@@ -43,7 +43,9 @@
  *                dropped) before it was collected: its page table forgets.
  * Moves          The kernel does not merge what is tracked with what is not. A
  *                mremap() over memory that was mapped in several steps fails with
- *                EFAULT, if only some of it is tracked yet, or added at all.
+ *                EFAULT, if only some of it is tracked yet, or added at all. Where
+ *                one joins tracked memory, the kernel forgets that the whole of that
+ *                was tracked: it is tracked anew, and all of it counts as written.
  * Fork           A tracker does not work in a forked child, whose userfaultfd acts
  *                on the parent's memory: calls there return -ECHILD, and closing
  *                leaves the parent's tracking alone.

@@ -100,11 +100,16 @@ static int follow_piece(const struct walk *w, const struct pagescan_mapping *m, 
 		if (r <= 0)
 			return r;
 	}
+	r = pagescan_lost_find(t, start, end);
+	if (r < 0)
+		return r;
 	r = (note.start | note.end) & (m->page_size - 1)
 		    ? -EINVAL
 		    : pagescan_registry_enlist(&t->process->registry, start, end);
 	if (r == 0)
-		return pagescan_registry_note(&t->process->registry, &note);
+		r = pagescan_registry_note(&t->process->registry, &note);
+	if (r == 0)
+		return pagescan_lost_unarm(t);
 	if (r == -ENOMEM && pagescan_track_error(t, r) == -ESRCH)
 		return -ESRCH;
 	if (r == -EINVAL && has_changed(t, m))
@@ -167,6 +172,9 @@ static int end_run(struct walk *w, uint64_t end)
 	if (w->n_run == 0)
 		return 0;
 	w->n_run = 0;
+	r = pagescan_lost_find(w->t, w->run_start, end);
+	if (r < 0)
+		return r;
 	r = pagescan_registry_enlist(registry, w->run_start, end);
 	if (r < 0)
 		return follow_each(w, w->run_start, end);
@@ -175,6 +183,8 @@ static int end_run(struct walk *w, uint64_t end)
 		note.end = range->end;
 		r = pagescan_registry_note(registry, &note);
 	}
+	if (r == 0)
+		r = pagescan_lost_unarm(w->t);
 	return r == 0 ? pagescan_rangeset_remove(&w->t->run, 0, UINT64_MAX) : r;
 }
 

@@ -35,9 +35,14 @@ static int register_own(struct pagescan_tracker *t, const struct pagescan_mappin
 		.kind = pagescan_mapping_kind(m),
 	};
 
+	int result;
+
 	if (track_is_special(m))
 		return -EINVAL;
-	return pagescan_registry_add(&t->process->registry, &r);
+	result = pagescan_lost_find(t, start, end);
+	if (result == 0)
+		result = pagescan_registry_add(&t->process->registry, &r);
+	return result == 0 ? pagescan_lost_unarm(t) : result;
 }
 
 /*

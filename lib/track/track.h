@@ -25,6 +25,7 @@ struct pagescan_tracker {
 	struct pagescan_rangeset run;         /* mappings that are about to be registered */
 	struct pagescan_rangeset others; /* seen with another userfaultfd: never taken from it */
 	struct pagescan_rangeset huge;   /* blocks that were huge when armed */
+	struct pagescan_rangeset lost;   /* to be registered anew: it may have stale marks */
 
 	int error; /* comes with the next call: what was armed before it went first */
 	struct pagescan_region buffer[TRACK_BUFFER];
@@ -90,6 +91,10 @@ int pagescan_wp_async_fill(struct pagescan_tracker *tracker, uint64_t start, uin
  */
 int pagescan_wp_async_unarm(struct pagescan_tracker *tracker, uint64_t start, uint64_t end);
 
+/* The same for what was found to be ours just now. */
+void pagescan_wp_async_unarm_mapping(struct pagescan_tracker *tracker, uint64_t start,
+				     uint64_t end);
+
 /* named.c: track what is mapped in [start, end), all of it or nothing; or no longer. */
 int pagescan_named_add(struct pagescan_tracker *tracker, uint64_t start, uint64_t end);
 int pagescan_named_remove(struct pagescan_tracker *tracker, uint64_t start, uint64_t end);
@@ -106,6 +111,13 @@ int pagescan_follow_all(struct pagescan_tracker *tracker);
 
 /* The same in [start, end). What was refused is noted in tracker->refused. */
 int pagescan_follow_range(struct pagescan_tracker *tracker, uint64_t start, uint64_t end);
+
+/*
+ * lost.c: before [start, end) is registered, note what of it is not registered yet;
+ * and when it is, take off it what protection it may have kept. 0 or an error.
+ */
+int pagescan_lost_find(struct pagescan_tracker *tracker, uint64_t start, uint64_t end);
+int pagescan_lost_unarm(struct pagescan_tracker *tracker);
 
 /* huge.c: how much one huge page table entry maps. */
 uint64_t pagescan_huge_size(void);

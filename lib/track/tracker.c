@@ -129,6 +129,7 @@ PAGESCAN_API void pagescan_tracker_close(struct pagescan_tracker *t)
 	pagescan_rangeset_free(&t->run);
 	pagescan_rangeset_free(&t->others);
 	pagescan_rangeset_free(&t->huge);
+	pagescan_rangeset_free(&t->lost);
 	free(t);
 }
 

@@ -303,20 +303,21 @@ int pagescan_wp_async_arm(struct pagescan_tracker *t)
 	return n;
 }
 
-/* The pieces are aligned, so that their edges cut no huge page. */
-static void unarm_mapping(struct pagescan_registry *registry, uint64_t start, uint64_t end)
+/* The pieces are aligned, so that their edges cut no huge page. What is gone is passed over. */
+void pagescan_wp_async_unarm_mapping(struct pagescan_tracker *t, uint64_t start, uint64_t end)
 {
-	int r = 0;
+	struct pagescan_registry *registry = &t->process->registry;
 
-	while (r == 0 && start < end) {
+	while (start < end) {
 		uint64_t next = (start / PAGESCAN_HOLD_ARM + 1) * PAGESCAN_HOLD_ARM;
 		struct uapi_uffdio_writeprotect wp = {
 			.range = {start, track_min(next, end) - start},
 		};
 		uint64_t began = pagescan_now_ns();
 
-		r = ioctl(registry->uffd, UAPI_UFFDIO_WRITEPROTECT, &wp);
-		pagescan_registry_note_hold(registry, began);
+		(void)ioctl(registry->uffd, UAPI_UFFDIO_WRITEPROTECT, &wp);
+		if (!t->process->is_own)
+			pagescan_registry_note_hold(registry, began);
 		start = next;
 	}
 }
@@ -333,7 +334,8 @@ int pagescan_wp_async_unarm(struct pagescan_tracker *t, uint64_t start, uint64_t
 		/* Only registering tells whether it is still ours. */
 		if (track_touches(&registry->ranges, m.start, track_min(m.end, end)) &&
 		    pagescan_registry_enlist(registry, m.start, m.end) == 0)
-			unarm_mapping(registry, track_max(m.start, start), track_min(m.end, end));
+			pagescan_wp_async_unarm_mapping(t, track_max(m.start, start),
+							track_min(m.end, end));
 		start = m.end;
 	}
 	return 0;
