@@ -100,12 +100,8 @@ static int follow_piece(const struct walk *w, const struct pagescan_mapping *m, 
 		if (r <= 0)
 			return r;
 	}
-	r = pagescan_lost_find(t, start, end);
-	if (r < 0)
-		return r;
-	r = (note.start | note.end) & (m->page_size - 1)
-		    ? -EINVAL
-		    : pagescan_registry_enlist(&t->process->registry, start, end);
+	r = (note.start | note.end) & (m->page_size - 1) ? -EINVAL
+							 : pagescan_lost_enlist(t, start, end);
 	if (r == 0)
 		r = pagescan_registry_note(&t->process->registry, &note);
 	if (r == 0)
@@ -172,10 +168,7 @@ static int end_run(struct walk *w, uint64_t end)
 	if (w->n_run == 0)
 		return 0;
 	w->n_run = 0;
-	r = pagescan_lost_find(w->t, w->run_start, end);
-	if (r < 0)
-		return r;
-	r = pagescan_registry_enlist(registry, w->run_start, end);
+	r = pagescan_lost_enlist(w->t, w->run_start, end);
 	if (r < 0)
 		return follow_each(w, w->run_start, end);
 	for (; r == 0 && (range = pagescan_rangeset_find(&w->t->run, note.end));) {

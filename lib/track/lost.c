@@ -35,7 +35,7 @@ static bool is_registered(struct pagescan_tracker *t, uint64_t start, uint64_t e
 	return r != -EPERM;
 }
 
-int pagescan_lost_find(struct pagescan_tracker *t, uint64_t start, uint64_t end)
+static int find_lost(struct pagescan_tracker *t, uint64_t start, uint64_t end)
 {
 	struct pagescan_mapping m;
 	int found, r = 0;
@@ -54,6 +54,34 @@ int pagescan_lost_find(struct pagescan_tracker *t, uint64_t start, uint64_t end)
 		start = m.end;
 	}
 	return r;
+}
+
+/* What could not be registered may be another's: nothing must be taken off that. */
+static int forget_if_failed(struct pagescan_tracker *t, int r, uint64_t start, uint64_t end)
+{
+	if (r < 0)
+		(void)pagescan_rangeset_remove(&t->lost, start, end);
+	return r;
+}
+
+int pagescan_lost_enlist(struct pagescan_tracker *t, uint64_t start, uint64_t end)
+{
+	int r = find_lost(t, start, end);
+
+	if (r == 0)
+		r = pagescan_registry_enlist(&t->process->registry, start, end);
+	return forget_if_failed(t, r, start, end);
+}
+
+int pagescan_lost_add(struct pagescan_tracker *t, const struct pagescan_registration *add)
+{
+	int r = find_lost(t, add->start, add->end);
+
+	if (r == 0)
+		r = pagescan_registry_add(&t->process->registry, add);
+	if (r == 0)
+		r = pagescan_lost_unarm(t);
+	return forget_if_failed(t, r, add->start, add->end);
 }
 
 int pagescan_lost_unarm(struct pagescan_tracker *t)

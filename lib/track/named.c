@@ -35,14 +35,7 @@ static int register_own(struct pagescan_tracker *t, const struct pagescan_mappin
 		.kind = pagescan_mapping_kind(m),
 	};
 
-	int result;
-
-	if (track_is_special(m))
-		return -EINVAL;
-	result = pagescan_lost_find(t, start, end);
-	if (result == 0)
-		result = pagescan_registry_add(&t->process->registry, &r);
-	return result == 0 ? pagescan_lost_unarm(t) : result;
+	return track_is_special(m) ? -EINVAL : pagescan_lost_add(t, &r);
 }
 
 /*

@@ -113,11 +113,15 @@ int pagescan_follow_all(struct pagescan_tracker *tracker);
 int pagescan_follow_range(struct pagescan_tracker *tracker, uint64_t start, uint64_t end);
 
 /*
- * lost.c: before [start, end) is registered, note what of it is not registered yet;
- * and when it is, take off it what protection it may have kept. 0 or an error.
+ * lost.c: register [start, end) with the kernel, as pagescan_registry_enlist() does, and
+ * remember what of it was not registered yet; then, once it is noted in the registry,
+ * take off that what protection it may have kept. 0 or an error.
  */
-int pagescan_lost_find(struct pagescan_tracker *tracker, uint64_t start, uint64_t end);
+int pagescan_lost_enlist(struct pagescan_tracker *tracker, uint64_t start, uint64_t end);
 int pagescan_lost_unarm(struct pagescan_tracker *tracker);
+
+/* All of it at once. */
+int pagescan_lost_add(struct pagescan_tracker *tracker, const struct pagescan_registration *add);
 
 /* huge.c: how much one huge page table entry maps. */
 uint64_t pagescan_huge_size(void);
