@@ -12,7 +12,7 @@ import sys
 from tap import Tap
 
 ROOT = pathlib.Path(sys.argv[1])
-ROOMS = ["include", "lib", "cli", "tests", "bench", "examples"]
+ROOMS = ["include", "lib", "cli", "shim", "tests", "bench", "examples"]
 
 
 def main():

@@ -85,6 +85,17 @@ def check_room(room):
     return wrong
 
 
+def check_shim():
+    """The shim is a part of the library in disguise: it may see inside."""
+    wrong = []
+    for path in sources("shim"):
+        for quote, name in includes(path):
+            if quote == '"' and not ((ROOT / "shim" / name).exists()
+                                     or (ROOT / "lib" / name).exists()):
+                wrong.append(f'{path.relative_to(ROOT)} includes "{name}" of another room')
+    return wrong
+
+
 def check_siblings(where, path, name):
     """A backend never includes another backend, a view never another view; their parts may."""
     other = pathlib.PurePath(name)
@@ -119,6 +130,7 @@ def main():
             tap.case(f"lib/{room} sees only what is below it", check_room(room))
     for directory in ("cli", "examples", "bench"):
         tap.case(f"{directory} sees public headers only", check_outside(directory))
+    tap.case("shim sees itself and inside the library", check_shim())
     tap.case("public headers see the nouns below", check_headers())
     tap.done()
 

@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* May not be moved while it is open. */
 struct pagescan_fault_handler {
 	int uffd;    /* -1: not open. Register with UFFDIO_REGISTER_MODE_WP alone. */
 	int stop_fd; /* readable: end */

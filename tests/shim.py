@@ -1,0 +1,71 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Programs written against the kernel alone do the same with and without the shim.
+
+    shim.py SOURCE_ROOT SHIM STRANGER
+"""
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+from tap import Tap
+
+ROOT = pathlib.Path(sys.argv[1])
+SHIM, STRANGER = sys.argv[2], sys.argv[3]
+
+# Generous: an emulated machine is slow. A program that waits for its handler waits for ever.
+TIMEOUT = 120
+
+
+def run(case, mode=None):
+    """What a case prints and how it ends; @mode None: without the shim."""
+    environment = {k: v for k, v in os.environ.items() if k != "PAGESCAN_SHIM"}
+    if mode is not None:
+        environment["LD_PRELOAD"] = SHIM
+    if mode:
+        environment["PAGESCAN_SHIM"] = mode
+    try:
+        done = subprocess.run([STRANGER, case] if case else [STRANGER], env=environment,
+                              capture_output=True, text=True, timeout=TIMEOUT)
+    except subprocess.TimeoutExpired:
+        return ["it did not end"]
+    return done.stdout.splitlines() + done.stderr.splitlines() + [f"exit {done.returncode}"]
+
+
+def differences(native, shimmed):
+    wrong = [f"natively: {a}   with the shim: {b}" for a, b in zip(native, shimmed) if a != b]
+    if len(native) != len(shimmed):
+        wrong.append(f"{len(native)} lines natively, {len(shimmed)} with the shim")
+    return wrong[:10]
+
+
+def check_exports(tap):
+    lines = subprocess.run(["nm", "--dynamic", "--defined-only", SHIM], check=True,
+                           capture_output=True, text=True).stdout.splitlines()
+    exported = {line.split()[2].split("@")[0] for line in lines}
+    listed = set(re.findall(r"^\t(\w+);", (ROOT / "shim/shim.map").read_text(), re.M))
+    tap.case("the shim exports what its map lists",
+             [f"{name} is in one of them only" for name in sorted(exported ^ listed)])
+
+
+def main():
+    tap = Tap()
+    check_exports(tap)
+    cases = [line for line in run("") if not line.startswith("exit")]
+    tap.case("there are cases", [] if len(cases) > 10 else [f"only {len(cases)}"])
+    natively = run("arm-by-scan")
+    is_native = natively[0].startswith("first: 1 ")
+    for case in cases:
+        native = run(case) if is_native or case == "foreign" else None
+        for mode in ("", "force", "force-scan"):
+            name = f"{case}, {mode or 'as the kernel is'}"
+            if native:
+                tap.case(name, differences(native, run(case, mode)))
+            else:
+                tap.skip(name, "this kernel has nothing to compare with: " + natively[0])
+    tap.done()
+
+
+main()
