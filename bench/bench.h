@@ -18,6 +18,7 @@ int bench_engine_procfs_scan(void);
 int bench_engine_procfs_all(void);
 int bench_engine_model_throughput(void);
 int bench_first_write(void);
+int bench_shim_passthrough(void);
 int bench_attach_stop(void);
 int bench_target_stall(void);
 
