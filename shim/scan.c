@@ -125,10 +125,13 @@ static int scan_process(struct pagescan_process *process, const struct pagescan_
 			void *arg)
 {
 	struct view v;
+	struct pagescan_mapping first;
 	int r = pagescan_view_procfs_init(&v.procfs, process, choice->can.capabilities.era);
 
 	if (r < 0)
 		return r;
+	/* Where maps is read as text, what was read for the last scan would go on. */
+	(void)pagescan_process_find_mapping(process, 0, &first);
 	v.find_mapping = v.procfs.view.find_mapping;
 	v.procfs.view.find_mapping = find_mapping;
 	v.procfs.view.protect = protect;
@@ -164,11 +167,22 @@ static int scan_own(const struct pagescan_choice *choice, void *arg)
 	return r < 0 ? r : scan_process(own, choice, arg);
 }
 
+/* A kernel that has the operation is followed in what written means, sound or not. */
+static int choose(struct pagescan_choice *ret)
+{
+	struct pagescan_probed can;
+	int r = pagescan_operation_choose(PAGESCAN_OPERATION_ENGINE, ret, NULL);
+
+	if (r == 0 && pagescan_probe(&can) == 0 && can.capabilities.era != PAGESCAN_ERA_NONE)
+		ret->can.capabilities.era = can.capabilities.era;
+	return r;
+}
+
 /* Under the lock. */
 static int scan(pid_t pid, void *arg)
 {
 	struct pagescan_choice choice;
-	int r = pagescan_operation_choose(PAGESCAN_OPERATION_ENGINE, &choice, NULL);
+	int r = choose(&choice);
 
 	if (r < 0)
 		return r;

@@ -469,9 +469,101 @@ static void changing_mappings(void)
 	tell("grown", grown == m + 17 * PAGE);
 	m[N * PAGE] = 1;
 	tell_written("grown", pagemap, m + 17 * PAGE, N - 16, PM_CHECK | PM_WP);
-	m = mremap(m + 17 * PAGE, (N - 17) * PAGE, (N - 17) * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED,
-		   map_pages(N, false));
-	tell_all("moved", pagemap, m, N - 17);
+}
+
+static void moving_mappings(void)
+{
+	char *m = map_pages(N, true);
+	int u = make_async();
+
+	register_wp(u, m, N * PAGE);
+	tell_written("first", pagemap, m, N, PM_WP | PM_CHECK);
+	m = mremap(m, N * PAGE, N * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, map_pages(N, false));
+	tell_all("moved", pagemap, m, N);
+}
+
+/* Huge pages, where there are any: armed whole, written in one place, cut by limits. */
+static void huge_pages(void)
+{
+	const uint64_t huge = 512 * PAGE;
+	char *m = mmap(NULL, 4 * huge, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int u = make_async();
+
+	m = (char *)(((uintptr_t)m + huge - 1) / huge * huge);
+	madvise(m, 2 * huge, MADV_HUGEPAGE);
+	memset(m, 1, 2 * huge);
+	register_wp(u, m, 2 * huge);
+	tell_written("first", pagemap, m, 1024, PM_WP | PM_CHECK);
+	m[5 * PAGE] = 2;
+	tell_written("second", pagemap, m, 1024, PM_WP | PM_CHECK);
+	tell("protect", write_protect(u, m, 2 * huge, false));
+	tell_written("cut", pagemap, m + 512 * PAGE, 17, PM_WP | PM_CHECK);
+	tell_all("after", pagemap, m, 1024);
+}
+
+static void hugetlb(void)
+{
+	const uint64_t huge = 512 * PAGE;
+	char *m = mmap(NULL, 2 * huge, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+	int u = make_async();
+
+	if (m == MAP_FAILED) {
+		printf("no huge pages\n");
+		return;
+	}
+	memset(m, 1, 2 * huge);
+	tell("register", register_wp(u, m, 2 * huge));
+	tell_written("cut", pagemap, m + 256 * PAGE, 768, PM_WP | PM_CHECK);
+	tell_written("whole", pagemap, m, 1024, PM_WP | PM_CHECK);
+	m[700 * PAGE] = 2;
+	tell_written("one", pagemap, m, 1024, PM_WP | PM_CHECK);
+	tell_all("after", pagemap, m, 1024);
+}
+
+/* More regions than the kernel gathers at a time. */
+static void many_regions(void)
+{
+	char *m = map_pages(2048, false);
+	struct pm_scan_arg arg = {
+		.start = (uintptr_t)m,
+		.end = (uintptr_t)m + 2048 * PAGE,
+		.vec = 1,
+		.vec_len = 2000,
+		.category_mask = IS_PRESENT,
+		.return_mask = IS_PRESENT,
+	};
+
+	for (unsigned i = 0; i < 2048; i += 2)
+		m[i * PAGE] = 1;
+	tell("walk", tell_scan("all", pagemap, m, arg));
+	arg.vec_len = 600;
+	arg.max_pages = 590;
+	tell("walk", tell_scan("some", pagemap, m, arg));
+}
+
+/* What was given back to malloc and the like goes without a call that anyone sees. */
+static void *grow(void *context)
+{
+	memset(context, 1, N * PAGE);
+	return NULL;
+}
+
+static void reused(void)
+{
+	int u = make_async();
+
+	for (unsigned i = 0; i < 50; i++) {
+		char *m = map_pages(N, true);
+		pthread_t thread;
+
+		tell("register", register_wp(u, m, N * PAGE));
+		tell_written("new", pagemap, m, N, PM_WP | PM_CHECK);
+		pthread_create(&thread, NULL, grow, m);
+		pthread_join(thread, NULL);
+		tell_written("full", pagemap, m, N, PM_WP | PM_CHECK);
+		munmap(m, N * PAGE);
+	}
 }
 
 static void kernel_writes(void)
@@ -584,6 +676,11 @@ static const struct {
 	{"empty-pages", empty_pages},
 	{"shared-memory", shared_memory},
 	{"changing-mappings", changing_mappings},
+	{"moving-mappings", moving_mappings},
+	{"huge-pages", huge_pages},
+	{"hugetlb", hugetlb},
+	{"many-regions", many_regions},
+	{"reused", reused},
 	{"kernel-writes", kernel_writes},
 	{"waiting", waiting},
 	{"device", device},
