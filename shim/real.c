@@ -2,6 +2,7 @@
 #include "real.h"
 
 #include "files.h"
+#include "uapi/userfaultfd.h"
 
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -61,7 +62,9 @@ int __wrap_close(int fd)
 
 int __wrap_ioctl(int fd, unsigned long request, void *arg)
 {
-	return pagescan_shim_real()->ioctl(fd, request, arg);
+	int r = pagescan_shim_real()->ioctl(fd, request, arg);
+
+	return request == UAPI_USERFAULTFD_IOC_NEW && r >= 0 ? pagescan_shim_make_own(r) : r;
 }
 
 int __wrap_fcntl(int fd, int command, long arg)

@@ -205,6 +205,21 @@ int pagescan_shim_scan(int fd, void *arg)
 	return r;
 }
 
+bool pagescan_shim_find_buffer(uint64_t start, uint64_t end, uint64_t *ret_start, uint64_t *ret_end)
+{
+	uint64_t buffer, buffer_end;
+
+	if (!own || !own->procfs.entries)
+		return false;
+	buffer = (uintptr_t)own->procfs.entries;
+	buffer_end = buffer + PAGESCAN_PROCFS_N_ENTRIES * sizeof(uint64_t);
+	if (buffer >= end || buffer_end <= start)
+		return false;
+	*ret_start = buffer > start ? buffer : start;
+	*ret_end = buffer_end < end ? buffer_end : end;
+	return true;
+}
+
 void pagescan_shim_forget_process(void)
 {
 	pagescan_process_close(own);

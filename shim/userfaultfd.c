@@ -26,7 +26,7 @@
 
 static int real(int fd, unsigned long request, void *arg)
 {
-	int r = ioctl(fd, request, arg);
+	int r = pagescan_shim_real()->ioctl(fd, request, arg);
 
 	return r < 0 ? -errno : r;
 }
@@ -55,35 +55,37 @@ static uint64_t find_features(void)
 }
 
 /* The program's own is made to look used; the work is done by another. Under the lock. */
-static int emulate(int fd, struct uapi_uffdio_api *api, bool *ret_is_written)
+static int emulate(int fd, struct uapi_uffdio_api *api)
 {
-	uint64_t wanted = api->features;
+	const uint64_t wanted = api->features;
 	struct pagescan_shim_uffd *uffd;
 	int r;
 
-	*ret_is_written = true;
-	api->features = wanted & ~find_features() ? NO_FEATURE : 0;
+	/* What the kernel says to anyone: no userfaultfd, another version. */
+	api->features = NO_FEATURE;
 	r = real(fd, UAPI_UFFDIO_API, api);
-	if (r < 0) {
-		*ret_is_written = r == -EINVAL;
+	if (r != -EINVAL || (wanted & ~find_features()))
 		return r;
-	}
-	api->features |= EMULATED;
 	uffd = pagescan_shim_add_uffd(fd);
 	if (!uffd)
 		return -ENFILE;
 	uffd->is_emulated = true;
 	r = pagescan_fault_handler_open(&uffd->handler);
 	uffd->work_fd = uffd->handler.uffd;
+	if (r == 0) {
+		*api = (struct uapi_uffdio_api){.api = UAPI_UFFD_API};
+		r = real(fd, UAPI_UFFDIO_API, api);
+	}
 	if (r < 0)
 		pagescan_shim_note(fd, PAGESCAN_SHIM_FOREIGN);
+	else
+		api->features |= EMULATED;
 	return r;
 }
 
 static int api_emulated(int fd, void *arg)
 {
 	struct uapi_uffdio_api api;
-	bool is_written;
 	int r = pagescan_copy_from_user(&api, (uintptr_t)arg, sizeof(api));
 
 	if (r < 0)
@@ -99,9 +101,11 @@ static int api_emulated(int fd, void *arg)
 	}
 	if (!pagescan_shim_lock())
 		return real(fd, UAPI_UFFDIO_API, arg);
-	r = emulate(fd, &api, &is_written);
+	/* Another version is refused as the kernel refuses it. */
+	r = api.api == UAPI_UFFD_API ? emulate(fd, &api) : real(fd, UAPI_UFFDIO_API, &api);
 	pagescan_shim_unlock();
-	return is_written ? write_back(arg, &api, r) : r;
+	/* Refusals of what it asks for come with zeros. */
+	return r == 0 || r == -EINVAL ? write_back(arg, &api, r) : r;
 }
 
 /* The kernel's own: noted, to know what is asynchronous and by what to protect. */
@@ -126,45 +130,48 @@ static int api_real(int fd, void *arg)
 }
 
 /*
- * A part of @request at a time, around what must never be armed: the stack of what
- * would have to serve it. *@ret_is_cut if there is anything of it in the range.
+ * What must never be armed, in a range: the stack of who would have to serve it, and
+ * what the kernel writes for a scan, which it may not be able to do then.
  */
-static int register_around(struct pagescan_shim_uffd *uffd, struct uapi_uffdio_register *request,
-			   bool *ret_is_cut)
+static bool find_ours(uint64_t start, uint64_t end, uint64_t *ret_start, uint64_t *ret_end)
+{
+	for (unsigned i = 0; i < PAGESCAN_SHIM_N_UFFDS; i++) {
+		const struct pagescan_shim_uffd *uffd = &pagescan_shim_uffds[i];
+		uint64_t memory = (uintptr_t)uffd->handler.memory;
+
+		if (!uffd->n_fds || !uffd->is_emulated || uffd->is_inherited || memory >= end ||
+		    memory + uffd->handler.length <= start)
+			continue;
+		*ret_start = memory > start ? memory : start;
+		*ret_end =
+			memory + uffd->handler.length < end ? memory + uffd->handler.length : end;
+		return true;
+	}
+	return pagescan_shim_find_buffer(start, end, ret_start, ret_end);
+}
+
+/* Register what is left of @request without these. */
+static int register_around(struct pagescan_shim_uffd *uffd, struct uapi_uffdio_register *request)
 {
 	uint64_t start = request->range.start, end = start + request->range.len;
-	uint64_t hole = 0, hole_end = 0;
-	struct uapi_uffdio_register piece = *request;
+	struct uapi_uffdio_register before = *request, behind = *request;
+	uint64_t ours, ours_end;
 	int r, r_behind;
 
-	for (unsigned i = 0; i < PAGESCAN_SHIM_N_UFFDS && !hole_end; i++) {
-		const struct pagescan_fault_handler *handler = &pagescan_shim_uffds[i].handler;
-
-		if (!pagescan_shim_uffds[i].n_fds || !pagescan_shim_uffds[i].is_emulated)
-			continue;
-		hole = (uintptr_t)handler->memory;
-		hole_end = hole + handler->length;
-		if (pagescan_shim_uffds[i].is_inherited || hole >= end || hole_end <= start)
-			hole_end = 0;
-	}
-	*ret_is_cut = hole_end;
-	if (!hole_end)
+	if (!find_ours(start, end, &ours, &ours_end))
 		return real(uffd->work_fd, UAPI_UFFDIO_REGISTER, request);
-	piece.range.len = hole > start ? hole - start : 0;
-	r = piece.range.len ? register_around(uffd, &piece, ret_is_cut) : -EINVAL;
-	request->ioctls = piece.ioctls;
-	piece.range.start = hole_end;
-	piece.range.len = end > hole_end ? end - hole_end : 0;
-	r_behind = piece.range.len ? register_around(uffd, &piece, ret_is_cut) : -EINVAL;
-	*ret_is_cut = true;
+	before.range.len = ours - start;
+	behind.range = (struct uapi_uffdio_range){ours_end, end - ours_end};
+	r = register_around(uffd, &before);
+	r_behind = register_around(uffd, &behind);
+	request->ioctls = r == 0 ? before.ioctls : behind.ioctls;
 	/* Nothing mapped on one side of it is no reason to refuse (R10.2). */
-	return r == 0 || r == -EINVAL ? (r_behind == -EINVAL ? r : r_behind) : r;
+	return r == 0 && r_behind == -EINVAL ? 0 : r == -EINVAL ? r_behind : r < 0 ? r : r_behind;
 }
 
 static int register_range(struct pagescan_shim_uffd *uffd, void *arg)
 {
 	struct uapi_uffdio_register request;
-	bool is_cut = false;
 	int r;
 
 	/* Where it cannot be read or makes no sense, the kernel says so. */
@@ -175,7 +182,7 @@ static int register_range(struct pagescan_shim_uffd *uffd, void *arg)
 	if (!uffd->is_emulated)
 		r = real(uffd->work_fd, UAPI_UFFDIO_REGISTER, arg);
 	else
-		r = register_around(uffd, &request, &is_cut);
+		r = register_around(uffd, &request);
 	if (r < 0)
 		return r;
 	if (request.mode & UAPI_UFFDIO_REGISTER_MODE_WP) {

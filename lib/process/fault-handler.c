@@ -78,17 +78,34 @@ static void *run(void *context)
 	}
 }
 
+/* Who may open the device may have the full kind, without the privilege for it (Linux 6.1 on). */
+static int make_by_device(int flags)
+{
+	int device = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC), uffd;
+
+	if (device < 0)
+		return -1;
+	uffd = ioctl(device, UAPI_USERFAULTFD_IOC_NEW, (void *)(intptr_t)flags);
+	close(device);
+	return uffd;
+}
+
 /* The full kind if it may be had: the other fails kernel-mode writes. */
 static int make_uffd(struct pagescan_fault_handler *handler)
 {
 	const int flags = O_CLOEXEC | O_NONBLOCK;
+	int r;
 
 	handler->is_user_mode_only = false;
 	handler->uffd = (int)syscall(SYS_userfaultfd, flags);
-	if (handler->uffd < 0 && errno == EPERM) {
-		handler->is_user_mode_only = true;
-		handler->uffd = (int)syscall(SYS_userfaultfd, flags | UAPI_UFFD_USER_MODE_ONLY);
-	}
+	if (handler->uffd >= 0)
+		return 0;
+	r = -errno;
+	handler->uffd = make_by_device(flags);
+	if (handler->uffd >= 0 || r != -EPERM)
+		return handler->uffd >= 0 ? 0 : r;
+	handler->is_user_mode_only = true;
+	handler->uffd = (int)syscall(SYS_userfaultfd, flags | UAPI_UFFD_USER_MODE_ONLY);
 	return handler->uffd < 0 ? -errno : 0;
 }
 

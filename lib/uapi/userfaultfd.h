@@ -12,6 +12,9 @@
 /* Flag of the system call, Linux 5.11 on: needs no privilege. */
 #define UAPI_UFFD_USER_MODE_ONLY 1
 
+/* On /dev/userfaultfd, Linux 6.1 on: the argument is the system call's. */
+#define UAPI_USERFAULTFD_IOC_NEW _IO(0xAA, 0x00)
+
 /* R10.1 */
 #define UAPI_UFFD_FEATURE_PAGEFAULT_FLAG_WP    (UINT64_C(1) << 0)
 #define UAPI_UFFD_FEATURE_WP_HUGETLBFS_SHMEM   (UINT64_C(1) << 12)

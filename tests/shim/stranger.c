@@ -393,6 +393,29 @@ static void registering(void)
 	tell_all("all", pagemap, m, N);
 }
 
+/* A range in which something of the shim's may lie. */
+static void around(void)
+{
+	char *m = map_pages(N, true);
+	int u = make_async(), v = make_async();
+	struct pm_scan_arg arg = {.size = sizeof(arg), .flags = PM_WP};
+
+	close(v);
+	v = make_async();
+	tell_all("before", pagemap, m, N);
+	tell("register", register_wp(u, m - 512 * PAGE, (512 + N) * PAGE));
+	tell("protect", write_protect(u, m, N * PAGE, true));
+	m[3 * PAGE] = 2;
+	tell_written("get", pagemap, m, N, PM_WP | PM_CHECK);
+	/* What is there is not to be told, but may be armed. */
+	arg.start = (uintptr_t)m - 512 * PAGE;
+	arg.end = (uintptr_t)m;
+	tell("below", ioctl(pagemap, PAGEMAP_SCAN, &arg));
+	m[4 * PAGE] = 2;
+	tell_written("get", pagemap, m, N, PM_WP | PM_CHECK);
+	tell("free", register_wp(v, m, PAGE));
+}
+
 static void two_uffds(void)
 {
 	char *m = map_pages(N, true), *n = map_pages(N, true);
@@ -621,6 +644,7 @@ static void device(void)
 		return;
 	}
 	u = ioctl(d, 0xAA00, O_CLOEXEC | USER_MODE_ONLY);
+	tell("made", u);
 	tell("api", ask_async(u));
 	tell("register", register_wp(u, m, N * PAGE));
 	tell_written("first", pagemap, m, N, PM_WP | PM_CHECK);
@@ -672,6 +696,7 @@ static const struct {
 	{"another", another},
 	{"api", api},
 	{"registering", registering},
+	{"around", around},
 	{"two-uffds", two_uffds},
 	{"empty-pages", empty_pages},
 	{"shared-memory", shared_memory},
