@@ -301,6 +301,61 @@ static void threads(void)
 	}
 }
 
+static volatile bool is_over;
+
+/* A writer has a byte of each page for itself. */
+static void *write_on(void *mine)
+{
+	uint64_t at = (uintptr_t)mine;
+
+	while (!is_over) {
+		at = at * 6364136223846793005ull + 1442695040888963407ull;
+		((volatile char *)shared)[(at >> 33) % N * PAGE + (uintptr_t)mine]++;
+	}
+	return NULL;
+}
+
+/* A copy that takes over what is reported is in the end the same (R7.7). */
+static void follow(void)
+{
+	struct page_region vec[N];
+	struct pm_scan_arg arg = {
+		.size = sizeof(arg),
+		.flags = PM_WP | PM_CHECK,
+		.vec = (uintptr_t)vec,
+		.vec_len = N,
+		.category_mask = IS_WRITTEN,
+		.return_mask = IS_WRITTEN,
+	};
+	char *copy = malloc(N * PAGE);
+	pthread_t writers[3];
+	int u = make_async();
+
+	shared = map_pages(N, true);
+	arg.start = (uintptr_t)shared;
+	arg.end = arg.start + N * PAGE;
+	register_wp(u, shared, N * PAGE);
+	for (uintptr_t i = 0; i < 3; i++)
+		pthread_create(&writers[i], NULL, write_on, (void *)i);
+	for (unsigned round = 0; round < 302; round++) {
+		int n;
+
+		if (round == 300) {
+			is_over = true;
+			for (unsigned i = 0; i < 3; i++)
+				pthread_join(writers[i], NULL);
+		}
+		n = ioctl(pagemap, PAGEMAP_SCAN, &arg);
+		if (n < 0)
+			tell("scan", n);
+		for (int i = 0; i < n; i++)
+			memcpy(copy + (vec[i].start - arg.start), (void *)vec[i].start,
+			       vec[i].end - vec[i].start);
+	}
+	tell("differs", memcmp(copy, shared, N * PAGE) != 0);
+	tell_written("nothing is left", pagemap, shared, N, 0);
+}
+
 static void another(void)
 {
 	char *m = map_pages(N, false), path[64];
@@ -693,6 +748,7 @@ static const struct {
 	{"by-number", by_number},
 	{"forks", forks},
 	{"threads", threads},
+	{"follow", follow},
 	{"another", another},
 	{"api", api},
 	{"registering", registering},
