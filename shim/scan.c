@@ -3,6 +3,7 @@
 
 #include "files.h"
 #include "pagemap.h"
+#include "process/mapping.h"
 #include "scan/choose.h"
 #include "scan/operation.h"
 #include "scan/view-procfs.h"
@@ -125,13 +126,12 @@ static int scan_process(struct pagescan_process *process, const struct pagescan_
 			void *arg)
 {
 	struct view v;
-	struct pagescan_mapping first;
 	int r = pagescan_view_procfs_init(&v.procfs, process, choice->can.capabilities.era);
 
 	if (r < 0)
 		return r;
-	/* Where maps is read as text, what was read for the last scan would go on. */
-	(void)pagescan_process_find_mapping(process, 0, &first);
+	/* What was read for the last scan is old. */
+	pagescan_maps_reader_begin(process->maps);
 	v.find_mapping = v.procfs.view.find_mapping;
 	v.procfs.view.find_mapping = find_mapping;
 	v.procfs.view.protect = protect;
