@@ -20,7 +20,13 @@ SHIM, STRANGER = sys.argv[2], sys.argv[3]
 TIMEOUT = 120
 
 
-def run(case, mode=None):
+NOBODY = {"user": 65534, "group": 65534, "extra_groups": []}
+
+# What a user that may not have a full userfaultfd cannot do, by the list of pagescan-shim(7).
+NOBODY_DIFFERS = ("kernel-writes",)
+
+
+def run(case, mode=None, **who):
     """What a case prints and how it ends; @mode None: without the shim."""
     environment = {k: v for k, v in os.environ.items() if k != "PAGESCAN_SHIM"}
     if mode is not None:
@@ -29,7 +35,7 @@ def run(case, mode=None):
         environment["PAGESCAN_SHIM"] = mode
     try:
         done = subprocess.run([STRANGER, case] if case else [STRANGER], env=environment,
-                              capture_output=True, text=True, timeout=TIMEOUT)
+                              capture_output=True, text=True, timeout=TIMEOUT, **who)
     except subprocess.TimeoutExpired:
         return ["it did not end"]
     return done.stdout.splitlines() + done.stderr.splitlines() + [f"exit {done.returncode}"]
@@ -77,6 +83,21 @@ def check_exports(tap):
              [f"{name} is in one of them only" for name in sorted(exported ^ listed)])
 
 
+def check_nobody(tap, cases):
+    """Without privilege, which is how most programs run."""
+    try:
+        is_native = run("arm-by-scan", **NOBODY)[0].startswith("first: 1 ")
+        reason = "" if is_native else "this kernel has nothing to compare with"
+    except OSError as error:
+        reason = f"cannot run as nobody: {error}"
+    for case in cases:
+        name = f"{case}, force, as nobody"
+        if reason:
+            tap.skip(name, reason)
+        elif case not in NOBODY_DIFFERS and case != "hugetlb":
+            tap.case(name, differences(run(case, **NOBODY), run(case, "force", **NOBODY)))
+
+
 def main():
     tap = Tap()
     check_exports(tap)
@@ -98,6 +119,7 @@ def main():
                 tap.skip(name, NO_HUGE)
             else:
                 tap.case(name, differences(native, shimmed))
+    check_nobody(tap, cases)
     tap.done()
 
 
