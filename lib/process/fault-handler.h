@@ -3,7 +3,7 @@
  * Asynchronous write-protection for kernels that have the synchronous kind alone
  * (Linux 5.7 to 6.6): a thread that takes the protection from each page that is
  * written, so that the page's missing mark tells of the write. A first write waits
- * for it: some 80 us instead of 1.
+ * for it: 10 to 80 us instead of 1.
  */
 #ifndef PROCESS_FAULT_HANDLER_H
 #define PROCESS_FAULT_HANDLER_H
