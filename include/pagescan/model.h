@@ -176,8 +176,8 @@ PAGESCAN_API int pagescan_model_guard_remove(struct pagescan_model *model, uint6
 /**
  * MADV_COLLAPSE of one huge page's range.
  *
- * @return 0, -EINVAL (unaligned, armed pages in it (R10.9), nothing in it, or not memory
- *         that can be huge), -ENOMEM.
+ * @return 0, -EINVAL (unaligned, armed pages in it (R10.9), nothing of it ever there, or
+ *         not memory that can be huge), -ENOMEM.
  */
 PAGESCAN_API int pagescan_model_collapse(struct pagescan_model *model, uint64_t start);
 

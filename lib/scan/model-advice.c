@@ -196,17 +196,17 @@ int pagescan_model_guard_remove(struct pagescan_model *model, uint64_t start, ui
 	return r;
 }
 
-/* R10.9: nothing in it may be armed, and something must be there. */
-static int check_private(const struct pagescan_model *model, const uint8_t *table)
+/* R10.9: nothing in it may be armed. There must be a page table, be it an empty one. */
+static int check_private(const struct pagescan_model *model, const struct pagescan_model_mapping *m,
+			 const uint8_t *table)
 {
-	bool has_any = false;
-
-	for (unsigned i = 0; table && i < model->fanout; i++) {
+	if (!table || !m->anon)
+		return -EINVAL;
+	for (unsigned i = 0; i < model->fanout; i++) {
 		if (table[i] & (MODEL_ARMED | MODEL_GUARD))
 			return -EINVAL;
-		has_any |= table[i] != 0;
 	}
-	return has_any ? 0 : -EINVAL;
+	return 0;
 }
 
 /* Of shared memory it is the file that is collapsed: something of it must be in memory. */
@@ -245,7 +245,7 @@ int pagescan_model_collapse(struct pagescan_model *model, uint64_t start)
 		return -ENOMEM;
 	if (slot->huge)
 		return 0;
-	r = is_anon(m) ? check_private(model, slot->table) : collapse_file(model, m, start);
+	r = is_anon(m) ? check_private(model, m, slot->table) : collapse_file(model, m, start);
 	if (r < 0)
 		return r;
 	free(slot->table);
