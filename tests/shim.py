@@ -112,7 +112,10 @@ def main():
     old, is_full = recorded(), may_have_full_userfaultfd()
     emulated = ("force",) if is_native else ("", "force")
     for case in cases:
-        if is_native or case not in old:
+        if not is_native and case not in old:
+            tap.skip(case, "this kernel has nothing to compare with")
+            continue
+        if is_native:
             native, modes = run(case), ("", "force", "force-scan")
         elif case in OLD_DIFFER:
             tap.skip(case, "this kernel differs: " + OLD_DIFFER[case])
