@@ -258,9 +258,10 @@ static inline void twin_advise(struct twin *t)
 		return;
 	said = advices[i].model(t->model, r.start, r.length);
 	/* Refused for good reason: the kernel would hang (R10.11), or do a part of it. */
-	if (said < 0 && said != -EDEADLK)
+	if (said < 0 && said != -EDEADLK && advices[i].advice != MADV_FREE)
 		return;
-	if (said == 0)
+	/* MADV_FREE stops at a mapping with a file, here as there. */
+	if (said == 0 || advices[i].advice == MADV_FREE)
 		(void)madvise(twin_at(r.start), r.length, advices[i].advice);
 }
 

@@ -155,7 +155,8 @@ PAGESCAN_API int pagescan_model_dontneed(struct pagescan_model *model, uint64_t 
 /**
  * MADV_FREE of private memory: what is not written again goes at the next reclaim.
  *
- * @return as for pagescan_model_swap_out().
+ * @return as for pagescan_model_swap_out(); -EINVAL also for a mapping with a file: what
+ *         lies before it is done, as the kernel does it.
  */
 PAGESCAN_API int pagescan_model_free_lazily(struct pagescan_model *model, uint64_t start,
 					    uint64_t length);

@@ -82,15 +82,31 @@ int pagescan_model_dontneed(struct pagescan_model *model, uint64_t start, uint64
 static void free_entry(struct pagescan_model *model, const struct pagescan_model_mapping *m,
 		       uint64_t address, uint8_t *entry, bool is_huge)
 {
-	if (is_anon(m) && (*entry & MODEL_PRESENT) && !(*entry & MODEL_ZERO))
+	if ((*entry & MODEL_PRESENT) && !(*entry & MODEL_ZERO))
 		*entry |= MODEL_LAZY;
-	else if (is_anon(m) && (*entry & MODEL_SWAP))
+	else if (*entry & MODEL_SWAP)
 		*entry = 0;
 }
 
+/* The kernel stops at the first mapping with a file: what lies before it is done. */
 int pagescan_model_free_lazily(struct pagescan_model *model, uint64_t start, uint64_t length)
 {
-	return for_each_mapping(model, start, length, free_entry);
+	uint64_t end = start + length;
+	int r = pagescan_model_check_range(model, start, length);
+	const struct pagescan_model_mapping *m;
+
+	if (r < 0)
+		return r;
+	m = pagescan_model_find_mapping(model, start);
+	while (m && m < model->mappings + model->n_mappings && m->start < end && is_anon(m))
+		m++;
+	if (m && m < model->mappings + model->n_mappings && m->start < end) {
+		r = -EINVAL;
+		length = m->start > start ? m->start - start : 0;
+	}
+	if (length > 0 && for_each_mapping(model, start, length, free_entry) < 0)
+		return -ENOMEM;
+	return r;
 }
 
 /* R4.2, R4.5, R10.6 */
