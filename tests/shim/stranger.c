@@ -356,6 +356,22 @@ static void follow(void)
 	tell_written("nothing is left", pagemap, shared, N, 0);
 }
 
+/* R2.0: of memory that is gone some kernels find nothing, and others say ESRCH first of all. */
+static void tell_dead(const char *what, int fd, const char *m, unsigned offset)
+{
+	struct pm_scan_arg arg = {
+		.size = sizeof(arg),
+		.start = (uintptr_t)m + offset,
+		.end = (uintptr_t)m + N * PAGE,
+		.category_mask = IS_PRESENT,
+		.return_mask = IS_PRESENT,
+	};
+	int r = ioctl(fd, PAGEMAP_SCAN, &arg);
+	bool is_gone = r < 0 ? errno == ESRCH || (offset && errno == EINVAL) : r == 0 && !offset;
+
+	printf("%s: %s\n", what, is_gone ? "as gone" : "another answer");
+}
+
 static void another(void)
 {
 	char *m = map_pages(N, false), path[64];
@@ -386,8 +402,8 @@ static void another(void)
 	tell_written("protect", fd, m, N, PM_WP);
 	kill(pid, 9);
 	waitpid(pid, NULL, 0);
-	tell_written("dead", fd, m, N, 0);
-	tell_scan("dead", fd, m, (struct pm_scan_arg){.start = 1});
+	tell_dead("dead", fd, m, 0);
+	tell_dead("dead, bad argument", fd, m, 1);
 }
 
 static void api(void)
