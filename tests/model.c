@@ -159,6 +159,24 @@ static void test_freed_lazily(void **state)
 	pagescan_model_free(model);
 }
 
+/* MADV_FREE ends at a mapping with a file: what is in swap behind it stays there. */
+static void test_freeing_stops_at_a_file(void **state)
+{
+	struct pagescan_model *model = model_with(PAGESCAN_MODEL_ANON, 0);
+
+	assert_int_equal(pagescan_model_map(model, BASE + page, page, PAGESCAN_MODEL_FILE, 1, 0),
+			 0);
+	assert_int_equal(pagescan_model_write(model, BASE), 0);
+	assert_int_equal(pagescan_model_write(model, BASE + 2 * page), 0);
+	assert_int_equal(pagescan_model_swap_out(model, BASE, 3 * page), 0);
+	assert_int_equal(pagescan_model_free_lazily(model, BASE, 3 * page), -EINVAL);
+	assert_int_equal(look(model, BASE) & SWAPPED, 0);
+	assert_int_equal(look(model, BASE + 2 * page) & SWAPPED, SWAPPED);
+	assert_int_equal(pagescan_model_free_lazily(model, BASE + 2 * page, page), 0);
+	assert_int_equal(look(model, BASE + 2 * page) & SWAPPED, 0);
+	pagescan_model_free(model);
+}
+
 /* R4.2, R10.6: shared memory keeps its marks, and forgets what was written and then reclaimed. */
 static void test_shared_memory(void **state)
 {
@@ -321,11 +339,17 @@ static void test_wrong_arguments(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_eras),           cmocka_unit_test(test_private_memory),
-		cmocka_unit_test(test_freed_lazily),   cmocka_unit_test(test_shared_memory),
-		cmocka_unit_test(test_private_file),   cmocka_unit_test(test_huge_pages),
-		cmocka_unit_test(test_guard_pages),    cmocka_unit_test(test_modes),
-		cmocka_unit_test(test_special_memory), cmocka_unit_test(test_wrong_arguments),
+		cmocka_unit_test(test_eras),
+		cmocka_unit_test(test_private_memory),
+		cmocka_unit_test(test_freed_lazily),
+		cmocka_unit_test(test_freeing_stops_at_a_file),
+		cmocka_unit_test(test_shared_memory),
+		cmocka_unit_test(test_private_file),
+		cmocka_unit_test(test_huge_pages),
+		cmocka_unit_test(test_guard_pages),
+		cmocka_unit_test(test_modes),
+		cmocka_unit_test(test_special_memory),
+		cmocka_unit_test(test_wrong_arguments),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

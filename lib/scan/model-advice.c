@@ -11,8 +11,14 @@ static bool is_anon(const struct pagescan_model_mapping *m)
 	return m->memory == PAGESCAN_MODEL_ANON;
 }
 
-/* For each mapping in the range, which is cut at its edges if @can_cut. */
+static bool is_ordinary(const struct pagescan_model_mapping *m)
+{
+	return m->memory != PAGESCAN_MODEL_SPECIAL;
+}
+
+/* For each mapping in the range, up to the first that is not fit for it. */
 static int for_each_mapping(struct pagescan_model *model, uint64_t start, uint64_t length,
+			    bool (*is_fit)(const struct pagescan_model_mapping *m),
 			    pagescan_model_change change)
 {
 	uint64_t end = start + length;
@@ -23,7 +29,7 @@ static int for_each_mapping(struct pagescan_model *model, uint64_t start, uint64
 		return r;
 	m = pagescan_model_find_mapping(model, start);
 	for (; r == 0 && m && m < model->mappings + model->n_mappings && m->start < end; m++) {
-		if (m->memory == PAGESCAN_MODEL_SPECIAL)
+		if (!is_fit(m))
 			return -EINVAL;
 		r = pagescan_model_for_each(model, m, m->start > start ? m->start : start,
 					    m->end < end ? m->end : end, change);
@@ -67,7 +73,7 @@ static void reclaim_tables(struct pagescan_model *model, uint64_t start, uint64_
 int pagescan_model_dontneed(struct pagescan_model *model, uint64_t start, uint64_t length)
 {
 	uint64_t end = start + length;
-	int r = for_each_mapping(model, start, length, dontneed_entry);
+	int r = for_each_mapping(model, start, length, is_ordinary, dontneed_entry);
 	const struct pagescan_model_mapping *m;
 
 	if (r < 0 || model->era == PAGESCAN_ERA_1)
@@ -91,22 +97,7 @@ static void free_entry(struct pagescan_model *model, const struct pagescan_model
 /* The kernel stops at the first mapping with a file: what lies before it is done. */
 int pagescan_model_free_lazily(struct pagescan_model *model, uint64_t start, uint64_t length)
 {
-	uint64_t end = start + length;
-	int r = pagescan_model_check_range(model, start, length);
-	const struct pagescan_model_mapping *m;
-
-	if (r < 0)
-		return r;
-	m = pagescan_model_find_mapping(model, start);
-	while (m && m < model->mappings + model->n_mappings && m->start < end && is_anon(m))
-		m++;
-	if (m && m < model->mappings + model->n_mappings && m->start < end) {
-		r = -EINVAL;
-		length = m->start > start ? m->start - start : 0;
-	}
-	if (length > 0 && for_each_mapping(model, start, length, free_entry) < 0)
-		return -ENOMEM;
-	return r;
+	return for_each_mapping(model, start, length, is_anon, free_entry);
 }
 
 /* R4.2, R4.5, R10.6 */
@@ -141,7 +132,7 @@ int pagescan_model_swap_out(struct pagescan_model *model, uint64_t start, uint64
 		    !(slot->huge & MODEL_ZERO))
 			r = pagescan_model_split_at(model, at);
 	}
-	return r < 0 ? r : for_each_mapping(model, start, length, swap_entry);
+	return r < 0 ? r : for_each_mapping(model, start, length, is_ordinary, swap_entry);
 }
 
 static bool can_guard(const struct pagescan_model *model, uint64_t start, uint64_t end)
