@@ -343,6 +343,8 @@ def test_late(tap):
 
 
 def main():
+    # Under nohup all that is started here would ignore it, and wait for ever.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     tap = Tap()
     test_usage(tap)
     if not offered().get("write tracking", "").startswith("yes"):
