@@ -285,15 +285,17 @@ static void loop(struct watch *watch)
 }
 
 /*
- * Ctrl-C goes to a program that we started as well: give it the time that an
- * interpreter needs to clean up on a slow machine. Another Ctrl-C ends the wait.
+ * Its memory goes a moment before it has ended. And Ctrl-C goes to a program that we
+ * started as well: give it the time that an interpreter needs to clean up on a slow
+ * machine. Another Ctrl-C ends the wait.
  */
-static void wait_for_child(struct watch *watch)
+static void wait_for_end(struct watch *watch)
 {
 	struct pollfd fds[2] = {{.fd = watch->target.pidfd, .events = POLLIN},
 				{.fd = watch->out.stop_fd, .events = POLLIN}};
 
-	if (watch->target.is_child && watch->end == WATCH_INTERRUPTED)
+	if (watch->end == WATCH_EXITED ||
+	    (watch->target.is_child && watch->end == WATCH_INTERRUPTED))
 		poll(fds, 2, 5000);
 	watch->target.is_running = !poll(fds, 1, 0);
 	target_reap(&watch->target);
@@ -311,7 +313,7 @@ static void run_watch(struct watch *watch)
 	if (watch->target.tracker)
 		blind_look(&watch->blind, &watch->target);
 	target_let_go(&watch->target);
-	wait_for_child(watch);
+	wait_for_end(watch);
 	if (!watch->out.error)
 		report_summary(watch);
 }
