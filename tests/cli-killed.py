@@ -85,21 +85,26 @@ def run_time(*args):
 
 
 def test_moments(tap):
-    wrong, n_killed = [], 0
+    wrong, n_killed, n_tries = [], 0, 0
     with Worker("write", "2") as worker:
         before = settled(worker.pid)
         longest = run_time(str(worker.pid), *WATCH)
-        for _ in range(N_MOMENTS):
+        while n_killed < N_MOMENTS and n_tries < 10 * N_MOMENTS:
+            n_tries += 1
             watch = subprocess.Popen([PAGESCAN, "watch", str(worker.pid), *WATCH], **QUIET)
             time.sleep(random.random() * longest)
             watch.kill()
-            n_killed += watch.wait() == -9
+            if watch.wait() == -9:
+                n_killed += 1
+            else:
+                # The one that was timed was slower than most are.
+                longest *= 0.9
             wrong = remains(worker.pid, before)
             if wrong:
                 break
-        if not wrong and n_killed < N_MOMENTS / 2:
+        if not wrong and n_killed < N_MOMENTS:
             wrong.append(f"only {n_killed} were killed in time")
-        print(f"# killed at {n_killed} of {N_MOMENTS} moments")
+        print(f"# killed at {n_killed} moments of {n_tries}")
         tap.case("killed at random moments", wrong + worker.end())
 
 
